@@ -1,0 +1,251 @@
+//! The machine of a sequence: configuration, page pool, guest memory.
+//!
+//! Only what makes a sequence *runnable* is checked here (`Machine::check`).
+//! Whether the architecture allows the configuration is for the subject and the
+//! model to say, when the sequence creates a VM.
+
+use crate::{MemoryType, Operation, Prot, Vm};
+
+/// A translation granule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Granule {
+    /// 4 KiB pages.
+    K4,
+    /// 16 KiB pages.
+    K16,
+    /// 64 KiB pages.
+    K64,
+}
+
+impl Granule {
+    /// All granules, in the order of their wire tags.
+    pub const ALL: [Granule; 3] = [Granule::K4, Granule::K16, Granule::K64];
+
+    /// Size of a page in bytes.
+    #[must_use]
+    pub const fn bytes(self) -> u64 {
+        match self {
+            Granule::K4 => 1 << 12,
+            Granule::K16 => 1 << 14,
+            Granule::K64 => 1 << 16,
+        }
+    }
+}
+
+/// The pages from which tables are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool {
+    /// Physical address of the first page, in bytes; a multiple of the granule.
+    pub base: u64,
+    /// Number of pages, each of the size of the granule.
+    pub pages: u16,
+}
+
+/// A window of physical memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Physical address of the first byte.
+    pub base: u64,
+    /// Length in bytes.
+    pub bytes: u64,
+}
+
+impl Window {
+    /// First address behind the window, or `None` where that exceeds 64 bits.
+    #[must_use]
+    pub const fn end(self) -> Option<u64> {
+        self.base.checked_add(self.bytes)
+    }
+
+    /// Whether `address` lies in the window.
+    #[must_use]
+    pub const fn contains(self, address: u64) -> bool {
+        address >= self.base && address - self.base < self.bytes
+    }
+
+    /// Whether the two windows share a byte.
+    #[must_use]
+    pub const fn overlaps(self, other: Window) -> bool {
+        self.bytes != 0
+            && other.bytes != 0
+            && (self.contains(other.base) || other.contains(self.base))
+    }
+}
+
+/// Physical memory that belongs to the hypervisor on every machine: its image,
+/// its stacks, the mailbox and the sentinel page. Never a guest's.
+pub const HYPERVISOR: Window = Window {
+    base: 0x4000_0000,
+    bytes: 0x0800_0000,
+};
+
+/// The page (64 KiB, the largest granule) to which poisoned descriptors point.
+/// It is filled with poison itself, so that a walk which enters a freed table at
+/// any level ends here.
+pub const SENTINEL: Window = Window {
+    base: 0x47ff_0000,
+    bytes: 0x1_0000,
+};
+
+/// What every 8 bytes of a free page hold: a valid descriptor to the sentinel.
+/// As a page it grants everything; as a table it leads to more of the same.
+#[must_use]
+pub const fn poison() -> u64 {
+    // AF, SH=inner, S2AP=rw, MemAttr=normal write-back, and the two type bits.
+    SENTINEL.base | 1 << 10 | 3 << 8 | 3 << 6 | 0xf << 2 | 3
+}
+
+/// The machine line of a sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// Translation granule of every VM of the sequence.
+    pub granule: Granule,
+    /// Physical address size in bits, as `ID_AA64MMFR0_EL1.PARange` can state it:
+    /// 32, 36, 40, 42, 44, 48 or 52.
+    pub pa_bits: u8,
+    /// Size of the guest's address space in bits; any value, legal or not.
+    pub ipa_bits: u8,
+    /// Level of the root table; `None` asks for the fewest levels.
+    pub start_level: Option<i8>,
+    /// Whether the walker snoops this CPU's caches; where it does not, tables
+    /// are cleaned to the point of coherency.
+    pub coherent_walks: bool,
+    /// Pages that the CPU's page cache is filled to before each operation that
+    /// may need some; `None` stands for twice the levels below the root.
+    pub cache_pages: Option<u16>,
+    /// Pages for tables.
+    pub pool: Pool,
+    /// The guest's memory. Addresses outside are translated, but never accessed
+    /// on a machine.
+    pub memory: Window,
+    /// Where the probe code is mapped in VM a, as operation 0 of the sequence:
+    /// read-execute, one page, to the first page of `memory`.
+    pub stub: Option<u64>,
+}
+
+/// Why a machine line cannot be run at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MachineError {
+    /// No PARange encoding states this size.
+    PaBits(u8),
+    /// The pool holds no page, or more than `Machine::MAX_POOL_PAGES`.
+    PoolPages(u16),
+    /// The pool's base is not a multiple of the granule, or the pool overlaps
+    /// the hypervisor or the end of physical memory.
+    PoolPlace(u64),
+    /// Guest memory is smaller than a page, not aligned to the granule, or
+    /// overlaps the pool, the hypervisor or the end of physical memory.
+    MemoryPlace(u64),
+}
+
+impl core::fmt::Display for MachineError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            MachineError::PaBits(bits) => write!(
+                f,
+                "pa={bits} is not a physical address size that PARange can state (32, 36, 40, 42, 44, 48 or 52)"
+            ),
+            MachineError::PoolPages(pages) => write!(
+                f,
+                "a pool of {pages} pages is outside 1 to {}",
+                Machine::MAX_POOL_PAGES
+            ),
+            MachineError::PoolPlace(base) => write!(
+                f,
+                "the pool at {base:#x} is not aligned to the granule, or overlaps the hypervisor's memory or the end of physical memory"
+            ),
+            MachineError::MemoryPlace(base) => write!(
+                f,
+                "guest memory at {base:#x} is not aligned to the granule, holds no page, or overlaps the pool, the hypervisor's memory or the end of physical memory"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for MachineError {}
+
+impl Machine {
+    /// Sizes in bits that PARange can state.
+    pub const PA_BITS: [u8; 7] = [32, 36, 40, 42, 44, 48, 52];
+
+    /// The largest pool.
+    pub const MAX_POOL_PAGES: u16 = 1024;
+
+    /// The plainest machine, from which generators and texts start.
+    pub const PLAIN: Machine = Machine {
+        granule: Granule::K4,
+        pa_bits: 40,
+        ipa_bits: 40,
+        start_level: None,
+        coherent_walks: true,
+        cache_pages: None,
+        pool: Pool {
+            base: 0x4800_0000,
+            pages: 64,
+        },
+        memory: Window {
+            base: 0x5000_0000,
+            bytes: 64 << 20,
+        },
+        stub: None,
+    };
+
+    /// The pool as a window of physical memory.
+    #[must_use]
+    pub const fn pool_window(&self) -> Window {
+        Window {
+            base: self.pool.base,
+            bytes: self.pool.pages as u64 * self.granule.bytes(),
+        }
+    }
+
+    /// Checks that the sequence can be run.
+    ///
+    /// # Errors
+    /// The first of the reasons that `MachineError` lists.
+    pub fn check(&self) -> Result<(), MachineError> {
+        if !Self::PA_BITS.contains(&self.pa_bits) {
+            return Err(MachineError::PaBits(self.pa_bits));
+        }
+        if self.pool.pages == 0 || self.pool.pages > Self::MAX_POOL_PAGES {
+            return Err(MachineError::PoolPages(self.pool.pages));
+        }
+        let pool = self.pool_window();
+        // Tables above 48 bits belong to a later version.
+        if !self.is_placed(pool) || pool.base >> 48 != 0 {
+            return Err(MachineError::PoolPlace(pool.base));
+        }
+        let too_small = self.memory.bytes < self.granule.bytes();
+        if too_small || !self.is_placed(self.memory) || self.memory.overlaps(pool) {
+            return Err(MachineError::MemoryPlace(self.memory.base));
+        }
+        Ok(())
+    }
+
+    /// Operation 0 of a sequence whose machine has a stub: the creation of VM a,
+    /// and the mapping of the page with the probe code (contract S1).
+    #[must_use]
+    pub const fn stub_operations(&self) -> Option<[Operation; 2]> {
+        let Some(ipa) = self.stub else { return None };
+        let map = Operation::Map {
+            vm: Vm::A,
+            ipa,
+            pa: self.memory.base,
+            size: self.granule.bytes(),
+            prot: Prot {
+                read: true,
+                write: false,
+                execute: true,
+            },
+            memory: MemoryType::Normal,
+            pages_only: true,
+        };
+        Some([Operation::Create { vm: Vm::A }, map])
+    }
+
+    fn is_placed(&self, window: Window) -> bool {
+        let aligned = window.base.is_multiple_of(self.granule.bytes());
+        let fits = window.end().is_some_and(|end| end <= 1 << self.pa_bits);
+        aligned && fits && !window.overlaps(HYPERVISOR)
+    }
+}

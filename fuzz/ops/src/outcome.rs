@@ -1,0 +1,84 @@
+//! What an operation answers.
+
+/// Why an operation was refused before it touched anything.
+/// The contract states in which order the reasons are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The VM was not created, or is freed.
+    NoVm,
+    /// The VM exists already.
+    Exists,
+    /// The architecture does not allow this configuration.
+    IllegalConfiguration,
+    /// The page source has no page, or no aligned run of pages for the root.
+    NoMemory,
+    /// The range holds no byte.
+    Empty,
+    /// An address or the size is not a multiple of the granule.
+    Misaligned,
+    /// The range goes past the end of 64 bits.
+    Wraps,
+    /// The range goes past the IPA size.
+    IpaRange,
+    /// The range goes past the output size.
+    PaRange,
+    /// Permissions and memory type exclude each other, or nothing is permitted.
+    BadAttributes,
+    /// The physical range belongs to the hypervisor.
+    Denied,
+}
+
+/// What the subject answers to an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Done in full.
+    Done,
+    /// Freed; `pages` of the pool are neither free nor in a page cache now.
+    Freed {
+        /// Pages in use, over all VMs.
+        pages: u32,
+    },
+    /// Stopped at an entry boundary for want of pages; can be continued.
+    NoPages {
+        /// Bytes from the start of the range that are done; where 0, nothing changed.
+        done: u64,
+        /// Pages that the next step needs at once.
+        need: u16,
+    },
+    /// Refused; nothing changed.
+    Refused(Refusal),
+    /// Not the subject's to answer: a guest access, a failing allocation.
+    Nothing,
+}
+
+/// Kind of a translation fault, in the architecture's order of the words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FaultKind {
+    /// Translation fault.
+    Translation,
+    /// Address size fault.
+    AddressSize,
+    /// Access flag fault.
+    AccessFlag,
+    /// Permission fault.
+    Permission,
+    /// Stage-1 address size fault: the address exceeds the physical address size.
+    Stage1AddressSize,
+}
+
+/// What a guest access comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AccessOutcome {
+    /// It reached this physical address.
+    Ok {
+        /// Physical address, in bytes.
+        pa: u64,
+    },
+    /// It faulted.
+    Fault {
+        /// What kind of fault.
+        kind: FaultKind,
+        /// Level of the lookup that faulted.
+        level: i8,
+    },
+}

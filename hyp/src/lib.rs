@@ -1,0 +1,29 @@
+//! A complete EL2 Stage-2 for Arm: the tables that give a virtual machine its
+//! memory, with every granule and size chosen at run time.
+//!
+//! It is the code that a hypervisor links. What it needs of the machine comes in
+//! through `platform::Platform`, and pages through `pages::PageSource`; nothing in
+//! it exists for tests. It allocates nothing, panics on no input, and holds no
+//! `unsafe` outside of `platform`.
+//!
+//! - `addr`: addresses and ranges;
+//! - `geometry`: granule and sizes to start level, root and registers;
+//! - `descriptor`: the bits;
+//! - `pages`: page source, default pool, page lists;
+//! - `platform`: instructions, memory and locks;
+//! - `cpu`: what one CPU brings to an operation;
+//! - `stage2`: the operations.
+//!
+//! Left out so far: EL2's own stage 1, aging, dirty state, several CPUs in one
+//! address space at the same time.
+
+#![no_std]
+
+pub mod addr;
+pub mod cpu;
+pub mod descriptor;
+pub mod geometry;
+pub mod pages;
+pub mod platform;
+pub mod stage2;
+mod walk;
