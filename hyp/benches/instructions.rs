@@ -32,6 +32,7 @@ struct Page {
 struct Memory;
 
 impl Memory {
+    #[expect(clippy::cast_possible_truncation, reason = "host addresses fit")]
     fn word(at: Pa) -> &'static AtomicU64 {
         let pointer = std::ptr::with_exposed_provenance::<AtomicU64>(at.raw() as usize);
         // SAFETY: `hyp` names table memory only by addresses inside of pages that

@@ -1,0 +1,149 @@
+//! A machine for tests: memory of the pool, and the instructions as words.
+
+use hyp::addr::{Ipa, Pa};
+use hyp::cpu::Cpu;
+use hyp::descriptor::{MemoryType, Prot};
+use hyp::geometry::{Configuration, Granule};
+use hyp::pages::{PageInfo, Pool};
+use hyp::platform::Platform;
+use hyp::stage2::{Mapping, Stage2};
+use std::cell::{Cell, RefCell};
+
+pub(crate) const POOL: u64 = 0x4800_0000;
+pub(crate) const POOL_PAGES: usize = 64;
+pub(crate) const RW: Prot = Prot {
+    read: true,
+    write: true,
+    execute: false,
+};
+pub(crate) const RO: Prot = Prot {
+    read: true,
+    write: false,
+    execute: false,
+};
+
+/// Memory of 64 pages of 4 KiB, and a log of instructions.
+pub(crate) struct Machine {
+    words: Vec<Cell<u64>>,
+    log: RefCell<Vec<String>>,
+}
+
+impl Machine {
+    pub(crate) fn new() -> Machine {
+        Machine {
+            words: vec![Cell::new(!0); POOL_PAGES * 512],
+            log: RefCell::default(),
+        }
+    }
+
+    /// What was executed since the last call.
+    pub(crate) fn take_log(&self) -> Vec<String> {
+        self.log.take()
+    }
+
+    fn word(&self, at: Pa) -> &Cell<u64> {
+        let index = at
+            .raw()
+            .checked_sub(POOL)
+            .expect("table memory is in the pool")
+            / 8;
+        &self.words[usize::try_from(index).expect("an index fits")]
+    }
+
+    fn say(&self, instruction: &str) {
+        self.log.borrow_mut().push(instruction.to_owned());
+    }
+}
+
+impl Platform for Machine {
+    fn load(&self, at: Pa) -> u64 {
+        self.word(at).get()
+    }
+    fn store(&self, at: Pa, value: u64) {
+        self.say(&format!("str {at} {value:#x}"));
+        self.word(at).set(value);
+    }
+    fn store_release(&self, at: Pa, value: u64) {
+        self.say(&format!("stlr {at} {value:#x}"));
+        self.word(at).set(value);
+    }
+    fn zero(&self, at: Pa, bytes: u64) {
+        self.say(&format!("zero {at}"));
+        (0..bytes)
+            .step_by(8)
+            .for_each(|offset| self.word(at.forward(offset)).set(0));
+    }
+    fn tlbi_ipas2e1is(&self, operand: u64) {
+        self.say(&format!("tlbi ipas2e1is {operand:#x}"));
+    }
+    fn tlbi_vmalle1is(&self) {
+        self.say("tlbi vmalle1is");
+    }
+    fn tlbi_vmalls12e1is(&self) {
+        self.say("tlbi vmalls12e1is");
+    }
+    fn dsb_ishst(&self) {
+        self.say("dsb ishst");
+    }
+    fn dsb_ish(&self) {
+        self.say("dsb ish");
+    }
+    fn isb(&self) {
+        self.say("isb");
+    }
+    fn dc_cvac(&self, at: Pa) {
+        self.say(&format!("dc cvac {at}"));
+    }
+    fn cache_line_bytes(&self) -> u64 {
+        64
+    }
+    fn write_vtcr_el2(&self, value: u64) {
+        self.say(&format!("vtcr {value:#x}"));
+    }
+    fn write_vttbr_el2(&self, value: u64) {
+        self.say(&format!("vttbr {value:#x}"));
+    }
+}
+
+pub(crate) type TestCpu<'a> = Cpu<'a, Machine, Pool<'a>>;
+
+/// Runs `test` with a VM of 4K pages and a 40-bit IPA, whose VMID is 1, on a
+/// CPU that holds ten cached pages and has an empty log.
+pub(crate) fn with_vm(
+    coherent_walks: bool,
+    test: impl FnOnce(&Stage2<'_>, &mut TestCpu<'_>, &Machine),
+) {
+    let machine = Machine::new();
+    let info: Vec<PageInfo> = (0..POOL_PAGES).map(|_| PageInfo::new()).collect();
+    let pool = Pool::new(Pa::new(POOL), 12, &info).expect("the pool is aligned");
+    let mut cpu = Cpu::new(&machine, &pool);
+    let vm = Stage2::new();
+    vm.create(&mut cpu, &configuration(coherent_walks), 1, &[])
+        .expect("it is legal");
+    cpu.top_up(10);
+    machine.take_log();
+    test(&vm, &mut cpu, &machine);
+}
+
+pub(crate) fn configuration(coherent_walks: bool) -> Configuration {
+    let granule = Granule::K4;
+    Configuration {
+        granule,
+        ipa_bits: 40,
+        pa_bits: 40,
+        start_level: None,
+        coherent_walks,
+    }
+}
+
+pub(crate) fn mapping(ipa: u64, pa: u64, bytes: u64, prot: Prot) -> Mapping {
+    let memory = MemoryType::Normal;
+    Mapping {
+        ipa: Ipa::new(ipa),
+        pa: Pa::new(pa),
+        bytes,
+        prot,
+        memory,
+        pages_only: false,
+    }
+}
