@@ -212,7 +212,8 @@ impl Machine {
         }
         let pool = self.pool_window();
         // Tables above 48 bits belong to a later version.
-        if !self.is_placed(pool) || pool.base >> 48 != 0 {
+        let is_low = pool.end().is_some_and(|end| end <= 1 << 48);
+        if !self.is_placed(pool) || !is_low {
             return Err(MachineError::PoolPlace(pool.base));
         }
         let too_small = self.memory.bytes < self.granule.bytes();

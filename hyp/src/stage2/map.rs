@@ -196,8 +196,10 @@ impl<P: Platform, S: PageSource> Map<'_, '_, '_, P, S> {
             end = end.next(run);
             left -= 1;
         }
-        let bytes = end.at.raw() - first.at.raw();
-        self.space.publish(self.cpu.platform(), first.at, bytes);
+        // From the start of the run: the flush publishes the entries made before
+        // these as well.
+        let published = end.at.raw() - run.at().raw();
+        self.space.publish(self.cpu.platform(), run.at(), published);
         self.pending.flush(self.cpu, self.space);
         let mut slot = first;
         while slot.at < end.at {
@@ -205,7 +207,8 @@ impl<P: Platform, S: PageSource> Map<'_, '_, '_, P, S> {
                 .make(self.cpu.platform(), slot.at, self.leaf(level, slot.ipa));
             slot = slot.next(run);
         }
-        self.space.publish(self.cpu.platform(), first.at, bytes);
+        let remade = end.at.raw() - first.at.raw();
+        self.space.publish(self.cpu.platform(), first.at, remade);
         self.stored = true;
         left
     }
