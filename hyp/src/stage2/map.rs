@@ -184,6 +184,8 @@ impl<P: Platform, S: PageSource> Map<'_, '_, '_, P, S> {
     /// one to be changed: all are broken, invalidated together, and made anew.
     /// Their number in the table stays the same. Returns how many of `left`
     /// entries are left behind them.
+    // Out of line: it would take registers from the loop over new entries.
+    #[inline(never)]
     fn replace(&mut self, run: &Run, first: Slot, mut left: u16) -> u16 {
         let level = run.table().level;
         let mut end = first;
