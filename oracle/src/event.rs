@@ -1,0 +1,104 @@
+//! What a subject did, in order: each instruction that another observer of the
+//! tables can tell, and each page that changes hands.
+
+/// TLB invalidations, by instruction name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tlbi {
+    /// `TLBI IPAS2E1IS, Xt`.
+    Ipas2e1is,
+    /// `TLBI VMALLE1IS`.
+    Vmalle1is,
+    /// `TLBI VMALLS12E1IS`.
+    Vmalls12e1is,
+}
+
+/// Barriers, by instruction and domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Barrier {
+    /// `DSB ISHST`.
+    DsbIshst,
+    /// `DSB ISH`.
+    DsbIsh,
+    /// `ISB`.
+    Isb,
+}
+
+/// Cache maintenance by address, by instruction name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CacheOperation {
+    /// `DC CVAC, Xt`.
+    Cvac,
+}
+
+/// One event. Addresses are physical, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An 8-byte store to table memory.
+    Store {
+        /// Where.
+        at: u64,
+        /// What was there.
+        old: u64,
+        /// What is there now.
+        new: u64,
+        /// Whether it was a store-release.
+        release: bool,
+    },
+    /// Zeroing of table memory by plain stores.
+    Zero {
+        /// Where.
+        at: u64,
+        /// How much.
+        bytes: u64,
+    },
+    /// A TLB invalidation with its raw operand (0 where the instruction has none).
+    Tlbi {
+        /// Which instruction.
+        operation: Tlbi,
+        /// Its `Xt`.
+        operand: u64,
+    },
+    /// A barrier.
+    Barrier(Barrier),
+    /// Cache maintenance of the line that holds an address.
+    Cache {
+        /// Which instruction.
+        operation: CacheOperation,
+        /// The physical address.
+        at: u64,
+    },
+    /// A write of `VTCR_EL2`.
+    WriteVtcr(u64),
+    /// A write of `VTTBR_EL2`.
+    WriteVttbr(u64),
+    /// The page source handed out `1 << order` pages.
+    Allocate {
+        /// First page.
+        page: u64,
+        /// Binary logarithm of the number of pages.
+        order: u8,
+    },
+    /// The page source could not hand out `1 << order` pages.
+    AllocateFailed {
+        /// Binary logarithm of the number of pages.
+        order: u8,
+        /// Whether the sequence asked for this failure.
+        injected: bool,
+    },
+    /// The page source took `1 << order` pages back.
+    Release {
+        /// First page.
+        page: u64,
+        /// Binary logarithm of the number of pages.
+        order: u8,
+    },
+}
+
+/// An event with the CPU that caused it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// CPU number.
+    pub cpu: u8,
+    /// What it did.
+    pub event: Event,
+}

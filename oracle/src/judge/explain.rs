@@ -1,0 +1,133 @@
+//! A finding with its surroundings.
+
+use super::{Judge, stage2, vm_of};
+use crate::model::Meaning;
+use crate::operation::{MemoryType, Operation, Outcome, Refusal};
+use crate::verdict::{Class, Finding, Guilty, Verdict, Views, permissions};
+use crate::walk::{Access, Memory, trace};
+
+impl Judge {
+    /// The verdict for what [`Judge::operation`] or [`Judge::finish`] found. `index`
+    /// and `text` are the caller's number and words for the operation; they are not
+    /// used for what `finish` found.
+    pub fn explain<M: Memory + ?Sized>(
+        &self,
+        finding: Finding,
+        index: usize,
+        text: &str,
+        memory: &M,
+    ) -> Verdict {
+        let finding = self.widened(finding, memory);
+        let guilty = self.current.map(|(operation, _)| Guilty {
+            index,
+            text: text.to_owned(),
+            operation,
+        });
+        let legal = self.model.configuration().is_ok();
+        Verdict {
+            views: self.views(&finding, memory),
+            finding,
+            guilty,
+            machine: self.machine,
+            vtcr: legal.then_some(self.vtcr),
+            pages: self.observer.ledger.counts(),
+        }
+    }
+
+    /// The first whole range that differs in the same way, where a probe of a single
+    /// address found the difference.
+    fn widened<M: Memory + ?Sized>(&self, finding: Finding, memory: &M) -> Finding {
+        let applied = self.current.is_some_and(|(_, applied)| applied);
+        let translation = matches!(
+            finding.class,
+            Class::Isolation | Class::WrongPa | Class::WrongAttributes | Class::LostMapping
+        );
+        match (applied && translation, finding.vm) {
+            (true, Some(vm)) => match self.compare_space(vm, memory) {
+                Err(whole) if whole.class == finding.class => Finding {
+                    rule: finding.rule,
+                    ..whole
+                },
+                _ => finding,
+            },
+            _ => finding,
+        }
+    }
+
+    fn views<M: Memory + ?Sized>(&self, finding: &Finding, memory: &M) -> Option<Views> {
+        let current = self.current.map(|(operation, _)| vm_of(&operation));
+        let vm = finding.vm.or(current)?;
+        let ipa = finding.ipa?;
+        let stage2 = stage2(self.features, self.vtcr, self.own_vttbr(vm)?);
+        let applied = self.current.is_none_or(|(_, applied)| applied);
+        let when = if applied {
+            ""
+        } else {
+            " (before the operation)"
+        };
+        Some(Views {
+            vm,
+            ipa,
+            model: format!("{}{when}", describe(self.model.lookup(vm, ipa))),
+            steps: trace(&stage2, memory, ipa, Access::Read),
+            answer: stage2.translate(memory, ipa, Access::Read),
+        })
+    }
+}
+
+fn describe(meaning: Meaning) -> String {
+    match meaning {
+        Meaning::Mapped {
+            pa,
+            prot,
+            memory,
+            level,
+        } => {
+            let memory = match memory {
+                MemoryType::Normal => "normal",
+                MemoryType::Device => "device",
+            };
+            let prot = permissions(prot.read, prot.write, prot.execute, prot.execute);
+            format!("pa={pa:#x} {prot} {memory} level={level}")
+        }
+        Meaning::Unmapped { fault_level } => format!("translation fault level={fault_level}"),
+        Meaning::OutOfRange => "translation fault level=0, beyond the IPA size".into(),
+        Meaning::NoVm => "the VM does not exist".into(),
+    }
+}
+
+/// The clause that decides an answer: the one behind the demanded refusal, else the
+/// one behind the refusal that was given without reason.
+pub(super) fn clause(operation: &Operation, demanded: Outcome, given: Outcome) -> &'static str {
+    match (demanded, given) {
+        (Outcome::Refused(refusal), _) => refusal_clause(operation, refusal),
+        (Outcome::NoPages { .. }, _) | (_, Outcome::NoPages { .. }) => match operation {
+            Operation::Unmap { .. } => "U6",
+            _ => "M14",
+        },
+        (Outcome::Freed { .. }, _) => "F3",
+        (Outcome::Done, Outcome::Refused(refusal)) => refusal_clause(operation, refusal),
+        (Outcome::Done, _) => "G1",
+    }
+}
+
+fn refusal_clause(operation: &Operation, refusal: Refusal) -> &'static str {
+    let unmap = matches!(operation, Operation::Unmap { .. });
+    let of = |map, other| if unmap { other } else { map };
+    match refusal {
+        Refusal::NoVm => match operation {
+            Operation::Access { .. } => "A1",
+            _ => of("M1", "U1"),
+        },
+        Refusal::Exists => "C1",
+        Refusal::IllegalConfiguration => "C2",
+        Refusal::NoMemory => "C3",
+        Refusal::Empty => of("M2", "U2"),
+        Refusal::Misaligned => of("M3", "U3"),
+        Refusal::Wraps => of("M4", "U4"),
+        Refusal::IpaRange => of("M5", "U5"),
+        Refusal::PaRange => "M6",
+        Refusal::BadAttributes => "M7",
+        Refusal::Denied => "M8",
+    }
+}

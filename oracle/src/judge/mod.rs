@@ -1,0 +1,413 @@
+//! One sequence, judged operation by operation.
+//!
+//! The first thing that is wrong ends the sequence, and the order of the checks puts
+//! causes before their consequences:
+//!
+//! 1. each event in turn: pages used against their state, break-before-make,
+//!    registers written, attribute bits of leaves, pages that go back too early;
+//! 2. a refused operation that changed something;
+//! 3. what is open on return: invalidations, barriers, cleaning, lost pages, a page
+//!    cache that was not topped up;
+//! 4. the answer;
+//! 5. what the registers hold;
+//! 6. translations at the edges of what the operation touched;
+//! 7. the number of pages in tables.
+//!
+//! `finish` compares the whole of every address space.
+
+mod compare;
+mod explain;
+mod observer;
+mod registers;
+mod whole;
+
+use crate::arch::Features;
+use crate::event::{Event, Record};
+use crate::ledger::{Live, Place, State, Work};
+use crate::model::{self, Model};
+use crate::operation::{AccessKind, Machine, Operation, Outcome};
+use crate::verdict::{Class, Finding};
+use crate::walk::{Access, Answer, Entry, Memory, Registers, Stage2, Why};
+
+use compare::Views;
+pub use observer::Observer;
+use registers::{Writes, check_leaf};
+use whole::View;
+
+/// `HCR_EL2`: RW, DC and VM. DC makes stage 1 normal, write-back and non-shareable,
+/// so that an answer's attributes show what stage 2 says.
+pub const HCR: u64 = 1 << 31 | 1 << 12 | 1;
+
+/// What a judged operation adds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Judged {
+    /// The walker's answer of an access, with [`HCR`].
+    pub access: Option<Answer>,
+    /// Translations that were compared.
+    pub compared: u32,
+    /// Why others were not: one item for each.
+    pub not_comparable: Vec<Why>,
+}
+
+/// Judges one sequence after another.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    machine: Machine,
+    features: Features,
+    /// R1; 0 where the configuration is illegal.
+    vtcr: u64,
+    model: Model,
+    observer: Observer,
+    /// VMs that exist, with their `VTTBR_EL2`.
+    vms: Vec<(usize, u64)>,
+    writes: Writes,
+    /// The operation that is being judged, and whether the model has applied it.
+    current: Option<(Operation, bool)>,
+}
+
+/// What the operation's events did, as far as a refusal forbids it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    change: Option<Event>,
+}
+
+fn features(machine: &Machine) -> Features {
+    Features {
+        pa_bits: machine.pa_bits,
+        lpa2_4k: false,
+        lpa2_16k: false,
+        granule_16k: true,
+        haf: false,
+        dbm: false,
+        xnx: false,
+        ttst: false,
+        fwb: false,
+        bbm: 0,
+    }
+}
+
+fn vtcr(model: &Model) -> u64 {
+    let configuration = model.configuration();
+    configuration.map_or(0, |c| model::registers::vtcr(&c))
+}
+
+fn vm_of(operation: &Operation) -> usize {
+    match *operation {
+        Operation::Create { vm, .. }
+        | Operation::Map { vm, .. }
+        | Operation::Unmap { vm, .. }
+        | Operation::Free { vm }
+        | Operation::Access { vm, .. } => vm,
+    }
+}
+
+impl Judge {
+    /// Nothing has been executed on the machine.
+    pub fn new(machine: Machine) -> Judge {
+        let model = Model::new(&machine);
+        let features = features(&machine);
+        let vtcr = vtcr(&model);
+        let stage2 = stage2(features, vtcr, 0);
+        Judge {
+            machine,
+            features,
+            vtcr,
+            model,
+            observer: Observer::new(&machine, stage2),
+            vms: Vec::new(),
+            writes: Writes::default(),
+            current: None,
+        }
+    }
+
+    /// As [`Judge::new`], but keeps the buffers.
+    pub fn reset(&mut self, machine: Machine) {
+        self.machine = machine;
+        self.features = features(&machine);
+        self.model.reset(&machine);
+        self.vtcr = vtcr(&self.model);
+        let stage2 = stage2(self.features, self.vtcr, 0);
+        self.observer.reset(&machine, stage2);
+        self.vms.clear();
+        self.current = None;
+    }
+
+    /// Judges one operation after the subject has executed it: its answer, its events
+    /// in order, and the memory that it left.
+    ///
+    /// # Errors
+    /// The first thing that is wrong; the judge then waits for [`Judge::explain`] and
+    /// [`Judge::reset`].
+    pub fn operation<M: Memory + ?Sized>(
+        &mut self,
+        operation: &Operation,
+        outcome: Outcome,
+        events: impl Iterator<Item = Record>,
+        memory: &M,
+    ) -> Result<Judged, Finding> {
+        self.begin(operation);
+        let mut tally = Tally::default();
+        for record in events {
+            self.event(operation, &record, &mut tally)?;
+        }
+        check_refused(operation, outcome, &tally)?;
+        self.observer.end()?;
+        let mut supply = self.observer.ledger.supply();
+        if matches!(outcome, Outcome::Refused(_)) {
+            // It may have been refused before its top-up. Had it gone on, it had pages.
+            supply.available = supply.available.max(self.observer.ledger.top_up_target());
+        } else {
+            self.observer.ledger.end_top_up()?;
+        }
+        let demanded = self.model.apply(operation, supply);
+        self.current = Some((*operation, true));
+        check_answer(operation, demanded, outcome)?;
+        self.follow(operation, outcome)?;
+        let protocol = &self.observer.protocol;
+        self.writes.end(operation, outcome, protocol)?;
+        let judged = self.check_translations(operation, outcome, memory)?;
+        self.check_accounts(operation)?;
+        Ok(judged)
+    }
+
+    /// Judges what the sequence left: the whole of every address space, and every
+    /// table.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn finish<M: Memory + ?Sized>(&mut self, memory: &M) -> Result<(), Finding> {
+        self.current = None;
+        for &(vm, _) in &self.vms {
+            self.compare_space(vm, memory)?;
+        }
+        whole::compare_memory(self.observer.ledger.tables(), memory)
+    }
+
+    /// Ledger and protocol as they are.
+    pub fn observer(&self) -> &Observer {
+        &self.observer
+    }
+
+    /// The model as it is.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The first piece of a VM's address space that differs from the model's.
+    fn compare_space<M: Memory + ?Sized>(&self, vm: usize, memory: &M) -> Result<(), Finding> {
+        let Some(vttbr) = self.own_vttbr(vm) else {
+            return Ok(());
+        };
+        let stage2 = stage2(self.features, self.vtcr, vttbr);
+        let (machine, model) = (&self.machine, &self.model);
+        whole::compare_space(View { machine, model, vm }, &stage2, memory)
+    }
+
+    fn own_vttbr(&self, vm: usize) -> Option<u64> {
+        let own = self.vms.iter().find(|(number, _)| *number == vm);
+        own.map(|&(_, vttbr)| vttbr)
+    }
+
+    fn begin(&mut self, operation: &Operation) {
+        let vm = vm_of(operation);
+        let exists = self.model.exists(vm);
+        let work = match (operation, self.model.root_order()) {
+            (Operation::Create { .. }, Some(order)) if !exists => Work::Create { vm, order },
+            (Operation::Map { .. } | Operation::Unmap { .. }, _) if exists => Work::Change {
+                capacity: self.model.cache_capacity().unwrap_or_default().into(),
+            },
+            (Operation::Free { .. }, _) if exists => Work::Free { vm },
+            _ => Work::Other,
+        };
+        self.observer.begin(work);
+        let own = self.own_vttbr(vm);
+        self.writes = Writes::new(self.vtcr, &self.observer.protocol, own);
+        self.current = Some((*operation, false));
+    }
+
+    fn event(
+        &mut self,
+        operation: &Operation,
+        record: &Record,
+        tally: &mut Tally,
+    ) -> Result<(), Finding> {
+        self.writes.event(operation, &record.event)?;
+        let live = self.observer.event(record)?;
+        if let Some(live) = live {
+            self.check_leaves(&live)?;
+        }
+        if tally.change.is_none() && self.changes(operation, &record.event) {
+            tally.change = Some(record.event);
+        }
+        Ok(())
+    }
+
+    /// R4 and G7 for a descriptor that was stored, and for those in tables that it
+    /// linked.
+    fn check_leaves(&self, live: &Live) -> Result<(), Finding> {
+        let tables = self.observer.ledger.tables();
+        let check = |place: Place, descriptor| {
+            check_leaf(descriptor).map_err(|f| f.at(place.vm, place.ipa, 0))
+        };
+        if let Entry::Leaf { .. } = live.entry {
+            check(live.place, live.descriptor)?;
+        }
+        for &number in tables.joined() {
+            let level = tables.place(number).level;
+            for (index, &descriptor) in tables.contents(number).iter().enumerate() {
+                if let Entry::Leaf { .. } = tables.entry(level, descriptor) {
+                    let at = tables.address(number) + 8 * index as u64;
+                    check(tables.entry_place(number, at), descriptor)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an event is a change in the sense of G2. A top-up is not, nor is what
+    /// it does to its own pages.
+    fn changes(&self, operation: &Operation, event: &Event) -> bool {
+        match *event {
+            Event::Store { .. } | Event::Tlbi { .. } | Event::Release { .. } => true,
+            Event::Zero { at, .. } => {
+                let tables = self.observer.ledger.tables();
+                let state = tables.number(at).map(|number| tables.state(number));
+                state != Some(State::Cached)
+            }
+            Event::Allocate { .. } => {
+                !matches!(operation, Operation::Map { .. } | Operation::Unmap { .. })
+            }
+            Event::AllocateFailed { .. }
+            | Event::Barrier(_)
+            | Event::Cache { .. }
+            | Event::WriteVtcr(_)
+            | Event::WriteVttbr(_) => false,
+        }
+    }
+
+    /// Keeps account of the VMs that exist, once the answer is known to be right.
+    fn follow(&mut self, operation: &Operation, outcome: Outcome) -> Result<(), Finding> {
+        match (*operation, outcome) {
+            (Operation::Create { vm, vmid }, Outcome::Done) => self.enter(vm, vmid),
+            (Operation::Free { vm }, Outcome::Freed { .. }) => {
+                self.vms.retain(|&(number, _)| number != vm);
+                self.observer.protocol.leave(vm);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// C3 and C4.
+    fn enter(&mut self, vm: usize, vmid: u16) -> Result<(), Finding> {
+        let Observer { ledger, protocol } = &mut self.observer;
+        let Some(root) = ledger.root(vm) else {
+            let what = "create answers ok, and no page was allocated for a root";
+            return Err(Finding::new(Class::UseAfterFree, "C3", what.into()).of(vm));
+        };
+        let Some(vttbr) = self.model.vttbr(vm, root) else {
+            let what = format!("VTTBR_EL2 cannot hold VMID {vmid} with a root at {root:#x}");
+            return Err(Finding::new(Class::Register, "R3", what).of(vm));
+        };
+        let pages = 1 << self.model.root_order().unwrap_or_default();
+        ledger.root_is_zero(vm)?;
+        protocol.root_is_ready(ledger.tables(), root, pages)?;
+        protocol.enter(vm, vmid, vttbr);
+        self.vms.push((vm, vttbr));
+        Ok(())
+    }
+
+    fn check_translations<M: Memory + ?Sized>(
+        &self,
+        operation: &Operation,
+        outcome: Outcome,
+        memory: &M,
+    ) -> Result<Judged, Finding> {
+        let mut judged = Judged::default();
+        let vm = vm_of(operation);
+        let Some(vttbr) = self.own_vttbr(vm) else {
+            return Ok(judged);
+        };
+        let stage2 = stage2(self.features, self.vtcr, vttbr);
+        let views = Views {
+            machine: &self.machine,
+            model: &self.model,
+            vm,
+            stage2: &stage2,
+            memory,
+            rule: promise(operation, outcome),
+        };
+        for &ipa in self.model.edges() {
+            judged.compared += views.compare_all(ipa, &mut judged.not_comparable)?;
+        }
+        if let (Operation::Access { ipa, kind, .. }, Outcome::Done) = (*operation, outcome) {
+            let access = match kind {
+                AccessKind::Read => Access::Read,
+                AccessKind::Write => Access::Write,
+                AccessKind::Execute => Access::Execute { el0: false },
+            };
+            judged.access = Some(views.compare(ipa, access)?);
+        }
+        Ok(judged)
+    }
+
+    /// The pages in tables are as many as the model's.
+    fn check_accounts(&self, operation: &Operation) -> Result<(), Finding> {
+        let (demanded, found) = (self.model.tables_of_all(), self.observer.ledger.in_use());
+        let (class, rule) = match found.cmp(&demanded) {
+            std::cmp::Ordering::Equal => return Ok(()),
+            std::cmp::Ordering::Greater => (Class::Leak, "U8"),
+            std::cmp::Ordering::Less => (Class::UseAfterFree, "U8"),
+        };
+        let what = format!("{found} pages are in tables, and {demanded} are needed");
+        let finding = Finding::new(class, rule, what).of(vm_of(operation));
+        Err(finding.differs("pages", demanded.to_string(), found.to_string()))
+    }
+}
+
+fn stage2(features: Features, vtcr: u64, vttbr: u64) -> Stage2 {
+    let hcr = HCR;
+    Stage2::new(features, Registers { vtcr, vttbr, hcr })
+}
+
+/// The clause that says what addresses mean after an operation.
+fn promise(operation: &Operation, outcome: Outcome) -> &'static str {
+    match (operation, outcome) {
+        (_, Outcome::Refused(_)) => "G2",
+        (Operation::Create { .. }, _) => "C4",
+        (Operation::Map { .. }, Outcome::NoPages { .. }) => "M14",
+        (Operation::Map { .. }, _) => "M15",
+        (Operation::Unmap { .. }, Outcome::NoPages { .. }) => "U6",
+        (Operation::Unmap { .. }, _) => "U7",
+        (Operation::Free { .. }, _) => "F2",
+        (Operation::Access { .. }, _) => "A3",
+    }
+}
+
+/// G2, M14, U6.
+fn check_refused(operation: &Operation, outcome: Outcome, tally: &Tally) -> Result<(), Finding> {
+    let rule = match (outcome, operation) {
+        (Outcome::Refused(_), _) => "G2",
+        (Outcome::NoPages { done: 0, .. }, Operation::Unmap { .. }) => "U6",
+        (Outcome::NoPages { done: 0, .. }, _) => "M14",
+        _ => return Ok(()),
+    };
+    match tally.change {
+        None => Ok(()),
+        Some(event) => {
+            let what = format!("the operation answers {outcome:?}, and has done {event:x?}");
+            let finding = Finding::new(Class::PartialOnError, rule, what);
+            Err(finding.of(vm_of(operation)))
+        }
+    }
+}
+
+fn check_answer(operation: &Operation, demanded: Outcome, outcome: Outcome) -> Result<(), Finding> {
+    if demanded == outcome {
+        return Ok(());
+    }
+    let rule = explain::clause(operation, demanded, outcome);
+    let what = format!("the answer is {outcome:?}, and must be {demanded:?}");
+    let finding = Finding::new(Class::ReturnValue, rule, what).of(vm_of(operation));
+    Err(finding.differs("answer", format!("{demanded:?}"), format!("{outcome:?}")))
+}

@@ -1,0 +1,59 @@
+//! Ledger and protocol over the same events, in the order that each needs.
+
+use crate::event::Record;
+use crate::ledger::{Ledger, Live, Work};
+use crate::operation::Machine;
+use crate::protocol::Protocol;
+use crate::verdict::Finding;
+use crate::walk::Stage2;
+
+/// What the events of a subject tell.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    /// Who owns which page.
+    pub ledger: Ledger,
+    /// What TLBs may hold.
+    pub protocol: Protocol,
+}
+
+impl Observer {
+    /// Nothing has happened. `stage2` decodes the descriptors of every VM.
+    pub fn new(machine: &Machine, stage2: Stage2) -> Observer {
+        Observer {
+            ledger: Ledger::new(machine, stage2),
+            protocol: Protocol::new(machine),
+        }
+    }
+
+    /// As [`Observer::new`], but keeps the buffers.
+    pub fn reset(&mut self, machine: &Machine, stage2: Stage2) {
+        self.ledger.reset(machine, stage2);
+        self.protocol.reset(machine);
+    }
+
+    /// An operation starts.
+    pub fn begin(&mut self, work: Work) {
+        self.ledger.begin(work);
+        self.protocol.begin();
+    }
+
+    /// One event; `Some` where it stored a descriptor that walkers can reach.
+    ///
+    /// # Errors
+    /// The rule that is broken. Nothing that is said after it counts.
+    pub fn event(&mut self, record: &Record) -> Result<Option<Live>, Finding> {
+        let live = self.ledger.event(record)?;
+        self.protocol.event(record, live, self.ledger.tables())?;
+        Ok(live)
+    }
+
+    /// The operation is over: what it broke is invalidated, what it stored is visible,
+    /// and no page is lost.
+    ///
+    /// # Errors
+    /// The first that is not so, invalidations before pages.
+    pub fn end(&mut self) -> Result<(), Finding> {
+        self.protocol.end(self.ledger.tables())?;
+        self.ledger.end()
+    }
+}

@@ -1,0 +1,75 @@
+//! Pages that go back to the page source: nothing may hold them any more (G6, F2).
+
+use super::Protocol;
+use super::explain::{located, name};
+use crate::ledger::{State, Tables};
+use crate::verdict::{Class, Finding};
+
+impl Protocol {
+    /// G6, F2: no walker and no TLB holds a page that went back.
+    pub(super) fn release(&self, tables: &Tables) -> Result<(), Finding> {
+        for &(number, state) in tables.released() {
+            match state {
+                State::Unlinked => self.may_release_table(tables, number)?,
+                State::Root => self.may_release_root(tables, number)?,
+                State::Free | State::Cached | State::Linked { .. } => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn may_release_table(&self, tables: &Tables, number: usize) -> Result<(), Finding> {
+        let table = tables.place(number);
+        let mut spaces = self.spaces.iter();
+        let Some(space) = spaces.find(|space| space.vm == table.vm) else {
+            return Ok(());
+        };
+        if space.pending.is_empty() {
+            return Ok(());
+        }
+        let Some((item, progress)) = space.pending.open_above(tables.stage2(), table) else {
+            return Ok(());
+        };
+        let vmid = space.vmid;
+        let (_, why) = self.explain(vmid, progress);
+        let what = format!(
+            "the level {} table at {:#x} goes back to the page source while walkers may hold {}: {why}",
+            table.level,
+            tables.address(number),
+            name(&item)
+        );
+        let finding = Finding::new(Class::UseAfterFree, "G6", what);
+        Err(located(finding, &item, tables))
+    }
+
+    fn may_release_root(&self, tables: &Tables, number: usize) -> Result<(), Finding> {
+        let vm = tables.place(number).vm;
+        let page = tables.address(number);
+        let Some(space) = self.spaces.iter().find(|space| space.vm == vm) else {
+            return Ok(());
+        };
+        if let Some((item, progress)) = space.pending.first_open() {
+            let (_, why) = self.explain(space.vmid, progress);
+            let what = format!(
+                "the root table at {page:#x} goes back to the page source while TLBs may hold {}: {why}",
+                name(&item)
+            );
+            let finding = Finding::new(Class::UseAfterFree, "F2", what);
+            return Err(located(finding, &item, tables));
+        }
+        if !space.pending.whole_vmid_done() {
+            let what = format!(
+                "the root table at {page:#x} goes back to the page source without a complete TLBI VMALLS12E1IS for VMID {}",
+                space.vmid
+            );
+            return Err(Finding::new(Class::StaleTlb, "F2", what).of(vm));
+        }
+        if space.vttbr == self.vttbr {
+            let what = format!(
+                "the root table at {page:#x} goes back to the page source while VTTBR_EL2 holds it"
+            );
+            return Err(Finding::new(Class::UseAfterFree, "F2", what).of(vm));
+        }
+        Ok(())
+    }
+}

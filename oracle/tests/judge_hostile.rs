@@ -1,0 +1,193 @@
+//! Events and memory that no subject would produce: the judge answers, whatever
+//! they are.
+
+mod trace;
+
+use oracle::event::{Barrier, CacheOperation, Event, Tlbi};
+use oracle::judge::Judge;
+use oracle::operation::{AccessKind, MemoryType, Operation, Outcome, Prot};
+use oracle::walk::Memory;
+use trace::*;
+
+/// xorshift64
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        let index = self.below(from.len() as u64);
+        from[usize::try_from(index).unwrap()]
+    }
+
+    /// Mostly near the first pages of the pool, so that states change.
+    fn address(&mut self) -> u64 {
+        match self.below(16) {
+            0 => self.next(),
+            1 => POOL + self.below(70 * PAGE),
+            2 => u64::MAX - self.below(PAGE),
+            _ => POOL + self.below(8) * PAGE + 8 * self.below(4),
+        }
+    }
+
+    fn page(&mut self) -> u64 {
+        self.address() & !(PAGE - 1)
+    }
+
+    fn descriptor(&mut self) -> u64 {
+        match self.below(4) {
+            0 => 0,
+            1 => self.next(),
+            2 => table(self.page()),
+            _ => page(self.page()),
+        }
+    }
+
+    fn order(&mut self) -> u8 {
+        self.pick(&[0, 0, 0, 1, 1, 2, 63, 64, 255])
+    }
+
+    fn event(&mut self) -> Event {
+        match self.below(10) {
+            0..=2 => Event::Store {
+                at: self.address(),
+                old: self.descriptor(),
+                new: self.descriptor(),
+                release: self.below(4) != 0,
+            },
+            3 => Event::Zero {
+                at: self.page(),
+                bytes: self.pick(&[PAGE, 2 * PAGE, 12, u64::MAX]),
+            },
+            4 => Event::Tlbi {
+                operation: self.pick(&[Tlbi::Ipas2e1is, Tlbi::Vmalle1is, Tlbi::Vmalls12e1is]),
+                operand: self.next(),
+            },
+            5 => Event::Barrier(self.pick(&[Barrier::DsbIshst, Barrier::DsbIsh, Barrier::Isb])),
+            6 => Event::Cache {
+                operation: CacheOperation::Cvac,
+                at: self.address(),
+            },
+            7 => Event::AllocateFailed {
+                order: self.order(),
+                injected: self.below(2) == 0,
+            },
+            8 => Event::Allocate {
+                page: self.page(),
+                order: self.order(),
+            },
+            _ => Event::Release {
+                page: self.page(),
+                order: self.order(),
+            },
+        }
+    }
+
+    fn operation(&mut self) -> Operation {
+        let vm = self.pick(&[0, 1, usize::MAX]);
+        let (ipa, pa, size) = (self.page(), self.page(), self.page());
+        match self.below(5) {
+            0 => Operation::Create {
+                vm,
+                vmid: self.below(300).to_le_bytes()[0].into(),
+            },
+            1 => Operation::Free { vm },
+            2 => Operation::Unmap { vm, ipa, size },
+            3 => Operation::Access {
+                vm,
+                ipa,
+                kind: AccessKind::Write,
+            },
+            _ => Operation::Map {
+                vm,
+                ipa,
+                pa,
+                size,
+                prot: Prot {
+                    read: true,
+                    write: true,
+                    execute: false,
+                },
+                memory: MemoryType::Normal,
+                pages_only: false,
+            },
+        }
+    }
+}
+
+/// Memory that leads nowhere, and back to itself.
+struct Loops;
+
+impl Memory for Loops {
+    fn read(&self, at: u64) -> Option<u64> {
+        (!at.is_multiple_of(56)).then_some(table(POOL + at % 8 * PAGE))
+    }
+}
+
+#[test]
+fn any_events_have_an_answer() {
+    let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
+    let mut judge = Judge::new(machine());
+    let map = Operation::Map {
+        vm: 0,
+        ipa: 0,
+        pa: GUEST,
+        size: 2 * PAGE,
+        prot: Prot {
+            read: true,
+            write: true,
+            execute: false,
+        },
+        memory: MemoryType::Normal,
+        pages_only: false,
+    };
+    let mut found = 0;
+    for _ in 0..1000 {
+        judge.reset(machine());
+        let words = Words::default();
+        // A VM with tables, so that events meet live state.
+        let start = [
+            (
+                Operation::Create { vm: 0, vmid: 1 },
+                vec![
+                    Event::Allocate {
+                        page: ROOT,
+                        order: 1,
+                    },
+                    Event::Zero {
+                        at: ROOT,
+                        bytes: 2 * PAGE,
+                    },
+                ],
+            ),
+            (map, map_two_pages()),
+        ];
+        for (operation, events) in start {
+            events.iter().for_each(|event| words.apply(event));
+            let events = events.into_iter().map(record);
+            judge
+                .operation(&operation, Outcome::Done, events, &words)
+                .unwrap();
+        }
+        for _ in 0..3 {
+            let operation = numbers.operation();
+            let events: Vec<_> = (0..numbers.below(12)).map(|_| numbers.event()).collect();
+            let records = events.into_iter().map(record);
+            if let Err(finding) = judge.operation(&operation, Outcome::Done, records, &Loops) {
+                found += 1;
+                let verdict = judge.explain(finding, 0, "hostile", &Loops).to_string();
+                assert!(verdict.lines().count() <= 25, "{verdict}");
+            }
+        }
+    }
+    assert!(found > 1000, "only {found} findings");
+}

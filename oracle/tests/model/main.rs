@@ -1,0 +1,11 @@
+//! The model against the contract: one story per clause, and a naive second
+//! model over many random operations.
+
+mod apply;
+mod legal;
+mod map;
+mod naive;
+mod random;
+mod registers;
+mod support;
+mod unmap;
