@@ -1,0 +1,33 @@
+//! The emulated machine as a witness: runs sequences in the image under QEMU,
+//! and holds what the machine did against the host's run and the oracle's walker.
+//!
+//! - `workspace`, `build`, `image`: the EL2 image, found, built when stale, checked;
+//! - `children`, `qemu`: the emulator's process, from its version to its end on any
+//!   exit;
+//! - `ram`, `mailbox`: the memory that both sides share, and the protocol in it;
+//! - `cpu`, `machine`: which CPU model runs a sequence, and one boot of it;
+//! - `host`, `plan`, `witness`, `compare`: what the host did, where to probe, what
+//!   the machine makes of it, and what differs;
+//! - `deviations`: where an emulator is known to differ from the architecture;
+//! - `input`, `runner`, `report`: files in, judgements, text out.
+//!
+//! Left out: several CPUs, fuzzing on the machine, gdb, and EL2's own regime.
+
+pub mod build;
+pub mod children;
+pub mod compare;
+pub mod cpu;
+pub mod deviations;
+pub mod error;
+pub mod host;
+pub mod image;
+pub mod input;
+pub mod machine;
+pub mod mailbox;
+pub mod plan;
+pub mod qemu;
+pub mod ram;
+pub mod report;
+pub mod runner;
+pub mod witness;
+pub mod workspace;

@@ -1,0 +1,112 @@
+//! The command line: arguments in, exit code out.
+
+mod regress;
+mod replay;
+
+use clap::{Args, Parser, Subcommand};
+use qemu_runner::error::Exit;
+use qemu_runner::runner::{Options, Runner};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Replays sequences on the host and on an emulated Arm machine, and compares.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  qemu-runner replay corpora/regressions/split-by-unmap.s2
+  qemu-runner replay fuzz/artifacts/stage2_ops/crash-*
+  qemu-runner replay --host-only FILE
+  qemu-runner regress
+  TWOFOLD_QEMU=/opt/qemu/bin/qemu-system-aarch64 qemu-runner regress
+
+Exit codes: 0 everything agrees, 1 something diverges, 2 wrong usage or input,
+3 the surroundings failed (QEMU is missing, died, or gave no answer).
+
+Environment:
+  TWOFOLD_QEMU             the emulator (otherwise qemu-system-aarch64 in PATH)
+  TWOFOLD_IMAGE_TOOLCHAIN  who builds the image: rustup or debian";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run files on host and machine and print a verdict for each
+    #[command(after_help = EXAMPLES)]
+    Replay {
+        /// `.s2` text, or an artifact or corpus file of the fuzzer
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Run everything under corpora/ and print a table
+    #[command(after_help = EXAMPLES)]
+    Regress {
+        /// Another directory than the workspace's corpora/
+        directory: Option<PathBuf>,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+#[derive(Args)]
+struct Common {
+    /// Leave the emulated machine out
+    #[arg(long)]
+    host_only: bool,
+    /// Boot this ELF file instead of building the image
+    #[arg(long, value_name = "ELF")]
+    image: Option<PathBuf>,
+    /// Give up on the emulator after so many seconds without an answer
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds)]
+    timeout: Duration,
+    /// Show the emulator's command line, and what was not compared and why
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "expected a number of seconds".to_string())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+impl Common {
+    fn runner(self) -> Runner {
+        Runner::new(Options {
+            host_only: self.host_only,
+            image: self.image,
+            timeout: self.timeout,
+            verbose: self.verbose,
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    // Exits with 2 by itself where the usage is wrong.
+    let arguments = Arguments::parse();
+    if let Err(error) = qemu_runner::children::handle_signals() {
+        eprintln!("cannot handle signals: {error}");
+        return code(Exit::Surroundings);
+    }
+    code(match arguments.command {
+        Command::Replay { files, common } => {
+            let verbose = common.verbose;
+            replay::run(&files, verbose, common.runner())
+        }
+        Command::Regress { directory, common } => {
+            let verbose = common.verbose;
+            regress::run(directory, verbose, common.runner())
+        }
+    })
+}
+
+fn code(exit: Exit) -> ExitCode {
+    ExitCode::from(exit as u8)
+}

@@ -1,0 +1,230 @@
+//! One emulator process: started in its own process group, watched by its pidfd,
+//! and gone with everything that it started when the value is dropped, when the
+//! runner ends for any reason, or when a signal ends it.
+//!
+//! Its logs are files without a name, which `/proc` lets it open; they are
+//! copied to a file with one only when something went wrong.
+
+use super::QemuError;
+use crate::children;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// At most this much of each log is kept: a guest in a loop can print for ever.
+const LOG_BYTES: u64 = 1 << 20;
+
+/// A running (or ended, but not yet dropped) emulator.
+pub struct Process {
+    child: Child,
+    pidfd: OwnedFd,
+    command: String,
+    output: File,
+    serial: File,
+}
+
+/// The path by which a child can open a descriptor of this process.
+#[must_use]
+pub fn path_of(descriptor: RawFd) -> PathBuf {
+    format!("/proc/{}/fd/{descriptor}", std::process::id()).into()
+}
+
+impl Process {
+    /// Starts `program`; the serial port's option is added to `arguments`.
+    ///
+    /// # Errors
+    /// `QemuError::Missing`, `QemuError::Scratch`.
+    pub(super) fn start(
+        program: &Path,
+        mut arguments: Vec<OsString>,
+    ) -> Result<Process, QemuError> {
+        let serial = tempfile::tempfile()?;
+        let path = path_of(serial.as_raw_fd());
+        arguments.extend(["-serial".into(), format!("file:{}", path.display()).into()]);
+        Process::spawn(program, &arguments, serial)
+    }
+
+    /// Runs `program` to its end and answers what it printed, both outputs.
+    ///
+    /// # Errors
+    /// `QemuError::Missing`, `QemuError::TimedOut`, `QemuError::Scratch`.
+    pub(super) fn ask(
+        program: &Path,
+        arguments: &[&str],
+        timeout: Duration,
+    ) -> Result<String, QemuError> {
+        let arguments: Vec<OsString> = arguments.iter().map(Into::into).collect();
+        let mut process = Process::spawn(program, &arguments, tempfile::tempfile()?)?;
+        let deadline = Instant::now() + timeout;
+        while !process.has_ended_within(deadline.saturating_duration_since(Instant::now()))? {
+            if Instant::now() >= deadline {
+                return Err(process.timed_out(timeout, "asked for its version"));
+            }
+        }
+        Ok(text(&mut process.output)?)
+    }
+
+    fn spawn(program: &Path, arguments: &[OsString], serial: File) -> Result<Process, QemuError> {
+        let output = tempfile::tempfile()?;
+        let mut command = Command::new(program);
+        command.args(arguments);
+        command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output.try_clone()?);
+        let missing = |source| QemuError::Missing {
+            program: program.into(),
+            source,
+        };
+        let mut child = children::spawn(&mut command).map_err(missing)?;
+        let pidfd = match pidfd_of(&child) {
+            Ok(pidfd) => pidfd,
+            Err(error) => {
+                children::end(&mut child)?;
+                return Err(error.into());
+            }
+        };
+        let command = format!("{command:?}");
+        Ok(Process {
+            child,
+            pidfd,
+            command,
+            output,
+            serial,
+        })
+    }
+
+    /// The command line, quoted for a shell.
+    #[must_use]
+    pub fn command(&self) -> &str {
+        &self.command
+    }
+
+    /// Waits until the process ends, at most this long, and answers whether it
+    /// has. Rounded up to a millisecond; zero only asks.
+    ///
+    /// # Errors
+    /// What the system says to `poll`.
+    pub fn has_ended_within(&self, time: Duration) -> io::Result<bool> {
+        let milliseconds = time.as_micros().div_ceil(1000);
+        let timeout = PollTimeout::try_from(milliseconds).unwrap_or(PollTimeout::MAX);
+        let mut descriptors = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut descriptors, timeout) {
+            Ok(ready) => Ok(ready > 0),
+            Err(Errno::EINTR) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// The error for a process that has ended while `doing` something.
+    #[must_use]
+    pub fn exited(mut self, doing: &str) -> QemuError {
+        match children::end(&mut self.child)
+            .and_then(|status| Ok((status, self.keep_log(Some(status))?)))
+        {
+            Ok((status, (hint, log))) => QemuError::Exited {
+                status,
+                doing: doing.into(),
+                hint,
+                log,
+            },
+            Err(error) => error.into(),
+        }
+    }
+
+    /// The error for a process that gave no answer; it is killed.
+    #[must_use]
+    pub fn timed_out(mut self, after: Duration, doing: &str) -> QemuError {
+        match self.keep_log(None) {
+            Ok((_, log)) => QemuError::TimedOut {
+                after,
+                doing: doing.into(),
+                log,
+            },
+            Err(error) => error.into(),
+        }
+    }
+
+    /// The error for an answer that is none; the process is killed.
+    #[must_use]
+    pub fn garbage(mut self, what: String, doing: &str) -> QemuError {
+        match self.keep_log(None) {
+            Ok((_, log)) => QemuError::Garbage {
+                what,
+                doing: doing.into(),
+                log,
+            },
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Writes the log to a file that stays; answers its last line as a hint, and
+    /// its path.
+    fn keep_log(&mut self, status: Option<ExitStatus>) -> io::Result<(String, PathBuf)> {
+        let output = text(&mut self.output)?;
+        let serial = text(&mut self.serial)?;
+        let mut file = tempfile::Builder::new()
+            .prefix("twofold-qemu-")
+            .suffix(".log")
+            .tempfile()?;
+        writeln!(file, "command: {}", self.command)?;
+        match status {
+            Some(status) => writeln!(file, "ended: {status}")?,
+            None => writeln!(file, "ended: no, it was killed")?,
+        }
+        write!(
+            file,
+            "--- output ---\n{output}\n--- serial port ---\n{serial}\n"
+        )?;
+        let (_, path) = file.keep().map_err(|error| error.error)?;
+        let last = |text: &str| {
+            text.lines()
+                .rev()
+                .find(|line| !line.trim().is_empty())
+                .map(printable)
+        };
+        let hint = last(&serial).or_else(|| last(&output));
+        Ok((
+            hint.map(|line| format!(": {line}")).unwrap_or_default(),
+            path,
+        ))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // An error means that it is not our child any more: nothing is left to do.
+        let _ = children::end(&mut self.child);
+    }
+}
+
+fn pidfd_of(child: &Child) -> io::Result<OwnedFd> {
+    // SAFETY: `pidfd_open` takes a process number and flags, and touches no
+    // memory of ours. The child is not reaped, so the number is still its own.
+    let result = unsafe { nix::libc::syscall(nix::libc::SYS_pidfd_open, child.id(), 0) };
+    let descriptor = RawFd::try_from(Errno::result(result)?).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just opened it for us, and nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+fn text(file: &mut File) -> io::Result<String> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut bytes = Vec::new();
+    file.take(LOG_BYTES).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A line fit for a terminal, whatever the guest printed.
+fn printable(line: &str) -> String {
+    line.trim()
+        .chars()
+        .filter(|c| matches!(c, ' '..='~'))
+        .take(160)
+        .collect()
+}

@@ -1,0 +1,184 @@
+//! `qemu-runner regress`: everything under `corpora/`, as a table.
+
+use crate::replay::graver;
+use qemu_runner::compare::Counts;
+use qemu_runner::cpu::Cpu;
+use qemu_runner::error::{Error, Exit};
+use qemu_runner::runner::{Judgement, Machine, Runner};
+use qemu_runner::{input, report, workspace};
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+/// What one file came to.
+enum Row {
+    Judged(Judgement),
+    Unreadable(Error),
+}
+
+/// How many files came to what.
+#[derive(Default)]
+struct Totals {
+    agree: u64,
+    diverge: u64,
+    not_run: u64,
+    machine: Counts,
+}
+
+/// Judges every sequence below the directory, prints a line for each, the verdict
+/// of each divergence, and the totals last.
+pub(crate) fn run(directory: Option<PathBuf>, verbose: bool, mut runner: Runner) -> Exit {
+    let Some(directory) = directory.or_else(|| Some(workspace::root()?.join("corpora"))) else {
+        eprintln!("there is no corpora/ here or upwards: name a directory");
+        return Exit::Input;
+    };
+    let mut files = Vec::new();
+    if let Err(error) = collect(&directory, &mut files) {
+        eprintln!("{}: cannot be listed: {error}", directory.display());
+        return Exit::Input;
+    }
+    if files.is_empty() {
+        eprintln!("{}: holds no sequence", directory.display());
+        return Exit::Input;
+    }
+    files.sort();
+    let rows = judge_all(&files, &directory, &mut runner);
+    let mut totals = Totals::default();
+    let exit = rows
+        .values()
+        .fold(Exit::Agrees, |exit, row| graver(exit, totals.add(row)));
+    totals.print(verbose);
+    exit
+}
+
+/// Judges the files grouped by CPU model, so that each is booted once, and prints
+/// each as it is done.
+fn judge_all<'a>(
+    files: &'a [PathBuf],
+    directory: &Path,
+    runner: &mut Runner,
+) -> BTreeMap<&'a Path, Row> {
+    let mut rows = BTreeMap::new();
+    let mut groups: BTreeMap<Cpu, Vec<_>> = BTreeMap::new();
+    for file in files {
+        match input::read(file) {
+            Ok(sequence) => {
+                let cpu = Cpu::for_machine(&sequence.machine);
+                groups
+                    .entry(cpu)
+                    .or_default()
+                    .push((file.as_path(), sequence));
+            }
+            Err(error) => {
+                println!("input error  {error}");
+                rows.insert(file.as_path(), Row::Unreadable(error));
+            }
+        }
+    }
+    for (file, sequence) in groups.into_values().flatten() {
+        let name = file
+            .strip_prefix(directory)
+            .unwrap_or(file)
+            .display()
+            .to_string();
+        progress(rows.len(), files.len(), &name);
+        let judgement = runner.judge(&file.display().to_string(), &sequence);
+        progress_clear();
+        match judgement.exit() {
+            Exit::Diverges => print!(
+                "{}",
+                report::judgement(&file.display().to_string(), &sequence, &judgement)
+            ),
+            _ => println!("{}", line(&name, &judgement)),
+        }
+        rows.insert(file, Row::Judged(judgement));
+    }
+    rows
+}
+
+fn line(name: &str, judgement: &Judgement) -> String {
+    match &judgement.machine {
+        Machine::Agrees(cpu, counts) => {
+            format!(
+                "agrees       {name}  ({}: {})",
+                cpu.name(),
+                report::counts(counts)
+            )
+        }
+        Machine::CannotRun(reason) => format!("host only    {name}  ({reason})"),
+        Machine::Failed(what, _) => format!("not run      {name}  ({what})"),
+        Machine::NotAsked => format!("host only    {name}"),
+        Machine::Differs(..) => format!("diverges     {name}"),
+    }
+}
+
+impl Totals {
+    fn add(&mut self, row: &Row) -> Exit {
+        let judgement = match row {
+            Row::Unreadable(error) => {
+                self.not_run += 1;
+                return error.exit();
+            }
+            Row::Judged(judgement) => judgement,
+        };
+        match (&judgement.host, &judgement.machine) {
+            (Err(_), _) | (_, Machine::Differs(..)) => self.diverge += 1,
+            (Ok(_), Machine::Agrees(_, counts)) => {
+                self.agree += 1;
+                self.machine.add(counts);
+            }
+            (Ok(_), Machine::CannotRun(reason)) => {
+                self.not_run += 1;
+                *self.machine.reasons.entry(*reason).or_default() += 1;
+            }
+            (Ok(_), Machine::Failed(..)) => self.not_run += 1,
+            (Ok(_), Machine::NotAsked) => self.agree += 1,
+        }
+        judgement.exit()
+    }
+
+    fn print(&self, verbose: bool) {
+        println!();
+        println!("compared on the machine: {}", report::counts(&self.machine));
+        if verbose || !self.machine.reasons.is_empty() {
+            print!("{}", report::reasons(&self.machine.reasons));
+        }
+        println!(
+            "{} agree, {} diverge, {} not run",
+            self.agree, self.diverge, self.not_run
+        );
+    }
+}
+
+/// Files with a sequence in them: `.s2` text, and a fuzzer's seeds, whose names
+/// have no extension.
+fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_none_or(|extension| extension == "s2") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn progress(done: usize, all: usize, name: &str) {
+    let mut terminal = std::io::stderr();
+    if terminal.is_terminal() {
+        // Losing a line of progress is no reason to stop.
+        let _ = write!(terminal, "\r\x1b[K{}/{all} {name}", done + 1);
+    }
+}
+
+fn progress_clear() {
+    let mut terminal = std::io::stderr();
+    if terminal.is_terminal() {
+        let _ = write!(terminal, "\r\x1b[K");
+    }
+}

@@ -1,0 +1,218 @@
+//! Judges sequences: on the host first, and then on the machine, which is booted
+//! when it is first needed, and anew for another CPU model or after a failure.
+//!
+//! One machine at a time: its CPU polls, and with the runner that is two cores.
+
+use crate::compare::{Counts, Difference};
+use crate::cpu::Cpu;
+use crate::error::{Error, Exit};
+use crate::image::Image;
+use crate::machine::Boot;
+use crate::plan::{self, Reason};
+use crate::qemu::Qemu;
+use crate::witness;
+use fuzz::Sequence;
+use fuzz::host::Engine;
+use fuzz::lockstep::{self, Lockstep};
+use oracle::verdict::Verdict;
+use std::any::Any;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How sequences are to be judged.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Leave the machine out.
+    pub host_only: bool,
+    /// Boot this file, and build nothing.
+    pub image: Option<PathBuf>,
+    /// How long to wait for any one answer of the emulator.
+    pub timeout: Duration,
+    /// Print command lines on standard error.
+    pub verbose: bool,
+}
+
+/// What the machine came to.
+#[derive(Clone, Debug)]
+pub enum Machine {
+    /// It agrees with the host and the walker.
+    Agrees(Cpu, Counts),
+    /// It does not.
+    Differs(Cpu, Box<Difference>),
+    /// It cannot run the sequence.
+    CannotRun(Reason),
+    /// It gave no answer: the sentence for the user, and the exit code.
+    Failed(String, Exit),
+    /// It was not asked.
+    NotAsked,
+}
+
+/// What diverged on the host.
+#[derive(Clone, Debug)]
+pub enum HostFailure {
+    /// Subject and oracle.
+    Verdict(Box<Verdict>),
+    /// The subject, or the oracle, panicked with this message.
+    Panicked(String),
+}
+
+/// What host and machine came to.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// The oracle on the host's run.
+    pub host: Result<lockstep::Counts, HostFailure>,
+    /// The machine.
+    pub machine: Machine,
+}
+
+impl Judgement {
+    /// The exit code that this alone would give.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match (&self.host, &self.machine) {
+            (Err(_), _) | (_, Machine::Differs(..)) => Exit::Diverges,
+            (Ok(_), Machine::Failed(_, exit)) => *exit,
+            (Ok(_), Machine::Agrees(..) | Machine::CannotRun(_) | Machine::NotAsked) => {
+                Exit::Agrees
+            }
+        }
+    }
+}
+
+/// What has to be found once before anything boots.
+struct Emulator {
+    qemu: Qemu,
+    image: Image,
+}
+
+/// Judges one sequence after another.
+pub struct Runner {
+    options: Options,
+    lockstep: Lockstep,
+    engine: Engine,
+    /// Found when first needed. An error stays: the next sequence would meet it
+    /// again, after as long a wait.
+    emulator: Option<Result<Emulator, (String, Exit)>>,
+    boot: Option<(Cpu, Boot)>,
+}
+
+impl Runner {
+    /// A runner that has started nothing.
+    #[must_use]
+    pub fn new(options: Options) -> Runner {
+        Runner {
+            options,
+            lockstep: Lockstep::new(),
+            engine: Engine::new(),
+            emulator: None,
+            boot: None,
+        }
+    }
+
+    /// Judges a sequence; `name` is for messages.
+    pub fn judge(&mut self, name: &str, sequence: &Sequence) -> Judgement {
+        let host = self.ask_host(sequence);
+        let machine = if self.options.host_only {
+            Machine::NotAsked
+        } else if let Some(reason) = plan::outside_ram(&sequence.machine) {
+            Machine::CannotRun(reason)
+        } else if matches!(host, Err(HostFailure::Panicked(_))) {
+            // There is no run of the host's to compare with.
+            Machine::NotAsked
+        } else {
+            let failed = |(what, exit)| Machine::Failed(what, exit);
+            self.ask_machine(name, sequence).unwrap_or_else(failed)
+        };
+        Judgement { host, machine }
+    }
+
+    /// The version of the emulator, once a sequence has been judged on it.
+    #[must_use]
+    pub fn qemu(&self) -> Option<&Qemu> {
+        self.emulator
+            .as_ref()
+            .and_then(|found| found.as_ref().ok())
+            .map(|emulator| &emulator.qemu)
+    }
+
+    /// A panic is caught, so that the other files of a batch get their verdicts;
+    /// its message is on standard error by then.
+    fn ask_host(&mut self, sequence: &Sequence) -> Result<lockstep::Counts, HostFailure> {
+        let lockstep = &mut self.lockstep;
+        let run = AssertUnwindSafe(|| lockstep.run(sequence).map(|run| run.counts.clone()));
+        match panic::catch_unwind(run) {
+            Ok(judged) => judged.map_err(HostFailure::Verdict),
+            Err(payload) => {
+                // What it left half-done goes with it.
+                self.lockstep = Lockstep::new();
+                Err(HostFailure::Panicked(panic_message(&*payload)))
+            }
+        }
+    }
+
+    fn ask_machine(&mut self, name: &str, sequence: &Sequence) -> Result<Machine, (String, Exit)> {
+        let cpu = Cpu::for_machine(&sequence.machine);
+        let mut boot = self.booted(cpu)?;
+        let version = self.qemu().map_or(crate::qemu::OLDEST, |qemu| qemu.version);
+        match witness::witness(&mut self.engine, &mut boot, version, sequence) {
+            Ok(Ok(counts)) => {
+                self.boot = Some((cpu, boot));
+                Ok(Machine::Agrees(cpu, counts))
+            }
+            // The boot goes: what else it did is unknown.
+            Ok(Err(difference)) => Ok(Machine::Differs(cpu, difference)),
+            Err(failed) => {
+                let error = Error::from(boot.explain(failed, name));
+                Err((error.to_string(), error.exit()))
+            }
+        }
+    }
+
+    /// The machine that runs already, if it has this CPU, otherwise a new one.
+    fn booted(&mut self, cpu: Cpu) -> Result<Boot, (String, Exit)> {
+        match self.boot.take() {
+            Some((running, boot)) if running == cpu => return Ok(boot),
+            // Ended before the next one starts.
+            other => drop(other),
+        }
+        let options = &self.options;
+        let found = self
+            .emulator
+            .get_or_insert_with(|| find(options).map_err(|error| told(&error)));
+        let emulator = found.as_ref().map_err(Clone::clone)?;
+        match Boot::start(&emulator.qemu, &emulator.image, cpu) {
+            Ok(boot) => {
+                if self.options.verbose {
+                    eprintln!("{}", boot.command());
+                }
+                Ok(boot)
+            }
+            Err(error) => {
+                let failure = told(&error.into());
+                self.emulator = Some(Err(failure.clone()));
+                Err(failure)
+            }
+        }
+    }
+}
+
+fn find(options: &Options) -> Result<Emulator, Error> {
+    let qemu = Qemu::find(options.timeout)?;
+    let path = match &options.image {
+        Some(path) => path.clone(),
+        None => crate::build::image()?,
+    };
+    let image = Image::open(&path).map_err(|source| Error::Image { path, source })?;
+    Ok(Emulator { qemu, image })
+}
+
+fn panic_message(payload: &dyn Any) -> String {
+    let text = payload.downcast_ref::<&str>().map(ToString::to_string);
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "without a message".into())
+}
+
+fn told(error: &Error) -> (String, Exit) {
+    (error.to_string(), error.exit())
+}

@@ -1,0 +1,224 @@
+//! Emulators that fail in every way that is not the sequence's fault: one clear
+//! sentence, exit code 3, the log kept, and nothing else left behind.
+
+mod common;
+
+use common::{Place, VERSION, is_gone, text};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use ops::mailbox::{self, Description};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_missing_qemu_is_named() {
+    let place = Place::new();
+    let output = place.runner(Path::new("/nowhere/qemu")).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(
+        text(&output).contains("cannot start QEMU as `/nowhere/qemu`"),
+        "{}",
+        text(&output)
+    );
+    assert!(place.left_behind().is_empty());
+}
+
+#[test]
+fn an_old_qemu_is_refused_with_its_version() {
+    let place = Place::new();
+    let qemu = place.qemu("QEMU emulator version 6.1.1", "exit 0");
+    let output = place.runner(&qemu).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(
+        text(&output).contains("is QEMU 6.1, and 7.2 is the oldest that works"),
+        "{}",
+        text(&output)
+    );
+}
+
+#[test]
+fn another_program_is_no_qemu() {
+    let place = Place::new();
+    let qemu = place.qemu("GNU bash, version 5.2", "exit 0");
+    let output = place.runner(&qemu).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(
+        text(&output).contains("does not answer as QEMU does (`GNU bash"),
+        "{}",
+        text(&output)
+    );
+}
+
+#[test]
+fn an_early_exit_keeps_what_qemu_said() {
+    let place = Place::new();
+    let qemu = place.qemu(VERSION, "echo out of luck >&2; exit 5");
+    let output = place.runner(&qemu).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    let sentence = "QEMU ended (exit status: 5) while booting the image on cortex-a76: out of luck";
+    assert!(text(&output).contains(sentence), "{}", text(&output));
+    let log = place.log();
+    assert!(
+        log.contains("out of luck") && log.contains("-machine"),
+        "{log}"
+    );
+    assert!(text(&output).contains(&place.left_behind()[0].display().to_string()));
+}
+
+#[test]
+fn a_qemu_that_hangs_is_killed_with_all_that_it_started() {
+    let place = Place::new();
+    let body = format!(
+        "sleep 1000 & echo $! > {}; echo $$ > {}; wait",
+        place.path("child").display(),
+        place.path("leader").display()
+    );
+    let qemu = place.qemu(VERSION, &body);
+    let output = place
+        .runner(&qemu)
+        .args(["--timeout", "0.5"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(
+        text(&output).contains("QEMU gave no answer within 500 ms while booting"),
+        "{}",
+        text(&output)
+    );
+    assert!(is_gone(place.process("leader")) && is_gone(place.process("child")));
+    assert!(place.log().contains("ended: no, it was killed"));
+}
+
+#[test]
+fn a_version_that_never_comes_is_a_timeout() {
+    let place = Place::new();
+    let qemu = place.file("qemu", "#!/bin/sh\nexec sleep 1000\n");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&qemu, mode).unwrap();
+    let output = place
+        .runner(&qemu)
+        .args(["--timeout", "0.3"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(
+        text(&output).contains("asked for its version"),
+        "{}",
+        text(&output)
+    );
+}
+
+#[test]
+fn garbage_on_the_serial_port_is_in_the_log_as_text() {
+    let place = Place::new();
+    let body = "for word in \"$@\"; do case $word in file:*) head -c 64 /dev/urandom > ${word#file:}; \
+                { echo; echo panic at EL2; } >> ${word#file:};; esac; done; exit 1";
+    let qemu = place.qemu(VERSION, body);
+    let output = place.runner(&qemu).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(
+        text(&output).contains(": panic at EL2; its log is"),
+        "{}",
+        text(&output)
+    );
+}
+
+#[test]
+fn garbage_in_the_mailbox_is_told() {
+    let place = Place::new();
+    let garbage = place.file("garbage", b"twofold\0\x63\0\0\0rubbish");
+    let qemu = place.qemu(
+        VERSION,
+        &format!("{}; sleep 1000", copy_to_mailbox(&garbage, 0)),
+    );
+    let output = place
+        .runner(&qemu)
+        .args(["--timeout", "0.5"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    let sentence = "the image answered garbage while booting the image on cortex-a76: \
+                    the image speaks version 99 of the mailbox";
+    assert!(text(&output).contains(sentence), "{}", text(&output));
+    place.log();
+}
+
+#[test]
+fn a_reply_to_another_request_is_garbage() {
+    let place = Place::new();
+    let description = Description {
+        mmfr: [0x1122, 0, 0],
+        midr: 0,
+        counter_hz: 1,
+    };
+    let number = place.file("number", 7_u64.to_le_bytes());
+    let description = place.file("description", mailbox::encode_description(&description));
+    let body = format!(
+        "{}; {}; sleep 1000",
+        copy_to_mailbox(&number, mailbox::REPLY_NUMBER_AT),
+        copy_to_mailbox(&description, mailbox::DESCRIPTION_AT)
+    );
+    let qemu = place.qemu(VERSION, &body);
+    let output = place.runner(&qemu).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(
+        text(&output).contains("a reply to request 7, where 1 is open"),
+        "{}",
+        text(&output)
+    );
+}
+
+#[test]
+fn signals_end_runner_and_qemu() {
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let place = Place::new();
+        let body = format!("echo $$ > {}; sleep 1000", place.path("leader").display());
+        let qemu = place.qemu(VERSION, &body);
+        let mut runner = place.runner(&qemu).stdout(Stdio::null()).spawn().unwrap();
+        let leader = place.process("leader");
+        kill(Pid::from_raw(runner.id() as i32), signal).unwrap();
+        assert_eq!(runner.wait().unwrap().code(), Some(code));
+        assert!(is_gone(leader));
+        assert!(place.left_behind().is_empty());
+    }
+}
+
+#[test]
+fn qemu_dies_with_a_runner_that_is_killed() {
+    let place = Place::new();
+    let body = format!(
+        "echo $$ > {}; exec sleep 1000",
+        place.path("leader").display()
+    );
+    let qemu = place.qemu(VERSION, &body);
+    let mut runner = place.runner(&qemu).stdout(Stdio::null()).spawn().unwrap();
+    let leader = place.process("leader");
+    runner.kill().unwrap();
+    runner.wait().unwrap();
+    assert!(is_gone(leader));
+    assert!(place.left_behind().is_empty());
+}
+
+#[test]
+fn a_dead_qemu_is_noticed_at_once() {
+    let place = Place::new();
+    let qemu = place.qemu(VERSION, "exit 1");
+    let start = Instant::now();
+    let output = place
+        .runner(&qemu)
+        .args(["--timeout", "60"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(start.elapsed() < Duration::from_secs(10));
+}
+
+fn copy_to_mailbox(file: &Path, offset: usize) -> String {
+    let at = mailbox::MAILBOX.base - mailbox::RAM.base + offset as u64;
+    format!(
+        "dd if={} of=$ram bs=8 seek={} conv=notrunc status=none",
+        file.display(),
+        at / 8
+    )
+}
