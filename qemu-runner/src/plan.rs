@@ -220,7 +220,9 @@ impl Plan {
                 probe.value = !stamp(pa);
                 *now = probe.value;
             }
-            AccessKind::Execute => {}
+            // The image writes the stamp again, so that an emulator drops what it
+            // translated from there before.
+            AccessKind::Execute => probe.value = pa,
         }
         probe
     }

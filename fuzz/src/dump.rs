@@ -1,0 +1,331 @@
+//! The tables of a VM as text that a person can review and a snapshot can hold:
+//! the registers by field, then every table from the root down with its entries,
+//! those that continue each other on one line.
+//!
+//! The text is a function of registers and memory alone, so that memory read back
+//! from a machine gives the same text as the host's. It tells the bytes exactly:
+//! of each line it shows the first descriptor as it is, and the others follow
+//! from it. It judges nothing, and is bounded on any bytes: a walk has four levels
+//! at most, and a dump `MAX_TABLES` tables.
+
+use crate::Sequence;
+use crate::lockstep::Run;
+use crate::text::Text;
+use ops::{Machine, Vm};
+use oracle::arch::Features;
+use oracle::walk::{Entry, Memory, Registers, Stage2};
+use std::fmt::{self, Display, Write};
+
+/// Tables in one dump: as many as the largest pool has pages.
+const MAX_TABLES: u32 = Machine::MAX_POOL_PAGES as u32;
+
+/// `HCR_EL2.VM`: stage 2 is on.
+const HCR_VM: u64 = 1;
+
+/// What the snapshot of a regression holds: every operation with its answer, then
+/// the tables of each VM that exists when the sequence has ended. Tables of a VM
+/// that the sequence frees are not in it.
+#[must_use]
+pub fn snapshot<M: Memory + ?Sized>(sequence: &Sequence, run: &Run, memory: &M) -> String {
+    let mut text = format!("{}\n", Text(&sequence.machine));
+    let stub = sequence.machine.stub_operations().into_iter().flatten();
+    let stub = stub
+        .zip(&run.stub)
+        .map(|(operation, answer)| (0, operation, answer));
+    let steps = sequence.operations().copied().zip(&run.answers);
+    let steps = (1..)
+        .zip(steps)
+        .map(|(index, (operation, answer))| (index, operation, answer));
+    for (index, operation, answer) in stub.chain(steps) {
+        append(
+            &mut text,
+            format_args!("{index:3} {} -> {answer}", Text(&operation)),
+        );
+    }
+    let vms = (0..).map_while(Vm::new);
+    for (vm, registers) in vms.zip(&run.registers) {
+        if let Some(registers) = registers {
+            append(&mut text, format_args!("\nVM {}", vm.name()));
+            text += &tables(&sequence.machine, registers.vtcr, registers.vttbr, memory);
+        }
+    }
+    text
+}
+
+fn append(text: &mut String, line: fmt::Arguments<'_>) {
+    writeln!(text, "{line}").expect("a string takes all that is written to it");
+}
+
+/// The tables to which `vtcr` and `vttbr` lead.
+#[must_use]
+pub fn tables<M: Memory + ?Sized>(machine: &Machine, vtcr: u64, vttbr: u64, memory: &M) -> String {
+    let registers = Registers {
+        vtcr,
+        vttbr,
+        hcr: HCR_VM,
+    };
+    let stage2 = Stage2::new(features(machine), registers);
+    let mut text = format!("{}\n{}\n", Vtcr(vtcr), Vttbr(vttbr));
+    let (Some(level), Some((root, count))) = (stage2.start_level(), stage2.root()) else {
+        text.push_str("No walk starts with these registers.\n");
+        return text;
+    };
+    let mut dump = Dump {
+        stage2,
+        memory,
+        tables: 0,
+        text,
+    };
+    let table_bytes = u64::from(stage2.entries_per_table()) * 8;
+    let mut ipa = 0u64;
+    for index in 0..count {
+        let at = root + u64::from(index) * table_bytes;
+        dump.line(format_args!(
+            "level {level} root {} of {count} at {at:#x}, IPA {ipa:#x}",
+            index + 1
+        ));
+        dump.table(level, at, ipa);
+        ipa += u64::from(stage2.entries_per_table()) * stage2.entry_bytes(level);
+    }
+    dump.text
+}
+
+/// Of the features, the physical address size alone decides what type a descriptor
+/// has and where it leads.
+fn features(machine: &Machine) -> Features {
+    Features {
+        pa_bits: machine.pa_bits,
+        lpa2_4k: false,
+        lpa2_16k: false,
+        granule_16k: true,
+        haf: false,
+        dbm: false,
+        xnx: true,
+        ttst: false,
+        fwb: false,
+        bbm: 0,
+    }
+}
+
+struct Dump<'a, M: ?Sized> {
+    stage2: Stage2,
+    memory: &'a M,
+    tables: u32,
+    text: String,
+}
+
+/// Entries of one table that continue each other.
+struct Entries {
+    first: u32,
+    last: u32,
+    level: i8,
+    /// By how much the descriptor grows from each to the next.
+    step: u64,
+    /// The first one; `None` where memory does not answer.
+    descriptor: Option<u64>,
+    entry: Entry,
+}
+
+impl<M: Memory + ?Sized> Dump<'_, M> {
+    /// The entries of one table, then each table below it with its heading.
+    fn table(&mut self, level: i8, at: u64, ipa: u64) {
+        let runs = self.runs(level, at);
+        for run in runs.iter().filter(|run| run.descriptor != Some(0)) {
+            self.line(format_args!("  {run}"));
+        }
+        for run in &runs {
+            if let Entry::Table { next } = run.entry {
+                let offset = u64::from(run.first) * self.stage2.entry_bytes(level);
+                self.below(level + 1, next, ipa + offset);
+            }
+        }
+    }
+
+    fn runs(&self, level: i8, at: u64) -> Vec<Entries> {
+        let mut runs: Vec<Entries> = Vec::new();
+        for index in 0..self.stage2.entries_per_table() {
+            let next = self.entry(level, at, index);
+            match runs
+                .last_mut()
+                .and_then(|run| Some((self.step(run, &next)?, run)))
+            {
+                Some((step, run)) => (run.step, run.last) = (step, index),
+                None => runs.push(next),
+            }
+        }
+        runs
+    }
+
+    fn below(&mut self, level: i8, at: u64, ipa: u64) {
+        self.tables += 1;
+        if self.tables == MAX_TABLES {
+            self.line(format_args!(
+                "More than {MAX_TABLES} tables: the rest is left out."
+            ));
+        }
+        if self.tables < MAX_TABLES {
+            self.line(format_args!("level {level} table at {at:#x}, IPA {ipa:#x}"));
+            self.table(level, at, ipa);
+        }
+    }
+
+    fn entry(&self, level: i8, at: u64, index: u32) -> Entries {
+        let descriptor = at
+            .checked_add(u64::from(index) * 8)
+            .and_then(|at| self.memory.read(at));
+        let entry = descriptor.map_or(Entry::Invalid, |bits| self.stage2.entry(level, bits));
+        Entries {
+            first: index,
+            last: index,
+            step: 0,
+            level,
+            descriptor,
+            entry,
+        }
+    }
+
+    /// By how much descriptors grow from `run` on to `next`, where that is the same
+    /// from each entry to the following one: not at all, or, for leaves, by as much
+    /// as an entry covers.
+    fn step(&self, run: &Entries, next: &Entries) -> Option<u64> {
+        let (Some(first), Some(bits)) = (run.descriptor, next.descriptor) else {
+            return (run.descriptor == next.descriptor).then_some(0);
+        };
+        let distance = u64::from(next.first - run.first);
+        let continues = |step: &u64| first.checked_add(distance * step) == Some(bits);
+        if run.first != run.last {
+            return Some(run.step).filter(continues);
+        }
+        let leaves = matches!(
+            (run.entry, next.entry),
+            (Entry::Leaf { .. }, Entry::Leaf { .. })
+        );
+        let onward = leaves.then(|| self.stage2.entry_bytes(run.level));
+        [Some(0), onward].into_iter().flatten().find(continues)
+    }
+
+    fn line(&mut self, line: fmt::Arguments<'_>) {
+        append(&mut self.text, line);
+    }
+}
+
+impl Display for Entries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last {
+            write!(f, "[{:4}] ", self.first)?;
+        } else {
+            write!(f, "[{:4}..{}] ", self.first, self.last)?;
+        }
+        let onward = if self.step == 0 { "" } else { "+" };
+        match (self.descriptor, self.entry) {
+            (None, _) => write!(f, "no answer from memory"),
+            (Some(bits), Entry::Invalid) => write!(f, "invalid {bits:#018x}"),
+            (Some(bits), Entry::Table { next }) => write!(f, "table {next:#x} {bits:#018x}"),
+            (Some(bits), Entry::Leaf { pa }) => {
+                let kind = if self.level == 3 { "page" } else { "block" };
+                write!(
+                    f,
+                    "{kind} pa={pa:#x}{onward} {} {bits:#018x}",
+                    Attributes(bits)
+                )
+            }
+        }
+    }
+}
+
+/// The attributes of a leaf. What the contract gives every leaf alike (R4: access
+/// flag, shareability by memory type) is named only where it differs.
+struct Attributes(u64);
+
+impl Display for Attributes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let field = |low: u32, bits: u32| self.0 >> low & ((1 << bits) - 1);
+        let (read, write) = (field(6, 1) == 1, field(7, 1) == 1);
+        let execute = match field(53, 2) {
+            0b00 => "x",
+            0b10 => "-",
+            0b01 => "x(el0)",
+            _ => "x(el1)",
+        };
+        write!(
+            f,
+            "{}{}{execute} ",
+            if read { "r" } else { "-" },
+            if write { "w" } else { "-" }
+        )?;
+        let shareability = match field(2, 4) {
+            0b1111 => f.write_str("normal").map(|()| 0b11)?,
+            0b0001 => f.write_str("device").map(|()| 0b00)?,
+            other => write!(f, "MemAttr={other:#06b}").map(|()| 0b11)?,
+        };
+        if field(8, 2) != shareability {
+            write!(f, " SH={:#04b}", field(8, 2))?;
+        }
+        if field(10, 1) == 0 {
+            f.write_str(" AF=0")?;
+        }
+        for (name, low, bits) in [
+            ("FnXS", 11, 1),
+            ("DBM", 51, 1),
+            ("Contig", 52, 1),
+            ("high", 55, 9),
+        ] {
+            if field(low, bits) != 0 {
+                write!(f, " {name}={:#x}", field(low, bits))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `VTCR_EL2` by field.
+struct Vtcr(u64);
+
+impl Display for Vtcr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const FIELDS: [(&str, u32, u32); 10] = [
+            ("T0SZ", 0, 6),
+            ("SL0", 6, 2),
+            ("IRGN0", 8, 2),
+            ("ORGN0", 10, 2),
+            ("SH0", 12, 2),
+            ("TG0", 14, 2),
+            ("PS", 16, 3),
+            ("VS", 19, 1),
+            ("DS", 32, 1),
+            ("SL2", 33, 1),
+        ];
+        const RES1: u64 = 1 << 31;
+        write!(f, "VTCR_EL2  {:#018x}", self.0)?;
+        let mut rest = self.0 & !RES1;
+        for (name, low, bits) in FIELDS {
+            let mask = ((1 << bits) - 1) << low;
+            write!(f, " {name}={}", (self.0 & mask) >> low)?;
+            rest &= !mask;
+        }
+        if rest != 0 {
+            write!(f, " others={rest:#x}")?;
+        }
+        if self.0 & RES1 == 0 {
+            f.write_str(" RES1=0")?;
+        }
+        Ok(())
+    }
+}
+
+/// `VTTBR_EL2` by field. BADDR is shown as the field is: bits 5:2 hold address
+/// bits 51:48 where the 52-bit format is in use.
+struct Vttbr(u64);
+
+impl Display for Vttbr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let baddr = self.0 & 0xffff_ffff_fffe;
+        write!(
+            f,
+            "VTTBR_EL2 {:#018x} VMID={} BADDR={baddr:#x} CnP={}",
+            self.0,
+            self.0 >> 48,
+            self.0 & 1
+        )
+    }
+}

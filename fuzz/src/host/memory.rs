@@ -1,0 +1,243 @@
+//! Physical memory as the host engine has it: the page pool, the sentinel page,
+//! and nothing else.
+//!
+//! One buffer serves all sequences. It is cut into frames that come into being
+//! when something is first stored to them, and only those that a sequence stored
+//! to are poisoned again for the next one: cost follows what was touched, not the
+//! size of the pool. An address outside of the pool is never an error here: it is
+//! answered, and remembered as a stray for the comparison to report.
+
+use hyp::addr::Pa;
+use hyp::platform::Platform;
+use ops::{SENTINEL, Window, poison};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// Smallest table page, so that no frame holds two tables.
+const FRAME_BYTES: u64 = 4096;
+const FRAME_WORDS: usize = 512;
+
+/// The smallest data cache line of the emulated machine's CPUs, so that both
+/// clean the same lines.
+const CACHE_LINE_BYTES: u64 = 64;
+
+type Words = [AtomicU64; FRAME_WORDS];
+
+/// Part of the pool. Without words it reads as poison.
+#[derive(Default)]
+struct Frame {
+    words: OnceLock<Box<Words>>,
+    touched: AtomicBool,
+}
+
+/// How the subject reached for memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// A load.
+    Load,
+    /// A store, or the zeroing of a range.
+    Store,
+}
+
+impl std::fmt::Display for Reach {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Reach::Load => "load",
+            Reach::Store => "store",
+        })
+    }
+}
+
+/// The subject reached for an address at which no table can be: outside of the
+/// pool, or not a multiple of 8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// The physical address, in bytes.
+    pub at: u64,
+    /// What it did there.
+    pub reach: Reach,
+}
+
+impl Stray {
+    /// Whether the address came out of a free page: only its poison leads there.
+    #[must_use]
+    pub fn is_sentinel(&self) -> bool {
+        SENTINEL.contains(self.at)
+    }
+}
+
+/// Physical memory of one sequence.
+pub struct Memory {
+    pool: Window,
+    frames: Vec<Frame>,
+    /// Indices of the frames that were stored to since the last `reset`.
+    touched: Mutex<Vec<usize>>,
+    stray: Mutex<Option<Stray>>,
+}
+
+impl Default for Memory {
+    fn default() -> Memory {
+        Memory {
+            pool: Window { base: 0, bytes: 0 },
+            frames: Vec::new(),
+            touched: Mutex::default(),
+            stray: Mutex::default(),
+        }
+    }
+}
+
+impl Memory {
+    /// Makes this the memory of another machine: a pool in this window, all of it
+    /// poison.
+    pub fn reset(&mut self, pool: Window) {
+        let touched = self
+            .touched
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        for index in touched.drain(..) {
+            self.frames[index].poison();
+        }
+        *self.stray.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        self.pool = pool;
+        let frames =
+            usize::try_from(pool.bytes.div_ceil(FRAME_BYTES)).expect("a pool has at most 64 MiB");
+        if self.frames.len() < frames {
+            self.frames.resize_with(frames, Frame::default);
+        }
+    }
+
+    /// The pool.
+    #[must_use]
+    pub fn pool(&self) -> Window {
+        self.pool
+    }
+
+    /// What is stored at a physical address. `None` outside of the pool and the
+    /// sentinel page, and where the address is not a multiple of 8.
+    #[must_use]
+    pub fn peek(&self, at: u64) -> Option<u64> {
+        if let Some((frame, word)) = self.locate(at) {
+            return Some(self.frames[frame].load(word));
+        }
+        (SENTINEL.contains(at) && at.is_multiple_of(8)).then_some(poison())
+    }
+
+    /// The first stray access since the last call, or since `reset`. The first is
+    /// the cause: what follows is worked out from what it answered.
+    pub fn take_stray(&self) -> Option<Stray> {
+        lock(&self.stray).take()
+    }
+
+    /// Frame and word of an address of the pool.
+    fn locate(&self, at: u64) -> Option<(usize, usize)> {
+        if !self.pool.contains(at) || !at.is_multiple_of(8) {
+            return None;
+        }
+        let offset = at - self.pool.base;
+        let frame = usize::try_from(offset / FRAME_BYTES).ok()?;
+        let word = usize::try_from(offset % FRAME_BYTES / 8).ok()?;
+        Some((frame, word))
+    }
+
+    fn put(&self, at: u64, value: u64, ordering: Ordering) {
+        match self.locate(at) {
+            Some((frame, word)) => self.touch(frame)[word].store(value, ordering),
+            None => self.went_astray(at, Reach::Store),
+        }
+    }
+
+    /// The words of a frame that is about to be stored to.
+    fn touch(&self, index: usize) -> &Words {
+        let frame = &self.frames[index];
+        if !frame.touched.load(Ordering::Relaxed) && !frame.touched.swap(true, Ordering::Relaxed) {
+            lock(&self.touched).push(index);
+        }
+        frame
+            .words
+            .get_or_init(|| Box::new(std::array::from_fn(|_| AtomicU64::new(poison()))))
+    }
+
+    #[cold]
+    fn went_astray(&self, at: u64, reach: Reach) {
+        lock(&self.stray).get_or_insert(Stray { at, reach });
+    }
+}
+
+impl Frame {
+    fn load(&self, word: usize) -> u64 {
+        match self.words.get() {
+            Some(words) => words[word].load(Ordering::Relaxed),
+            None => poison(),
+        }
+    }
+
+    fn poison(&mut self) {
+        *self.touched.get_mut() = false;
+        if let Some(words) = self.words.get_mut() {
+            words.iter_mut().for_each(|word| *word.get_mut() = poison());
+        }
+    }
+}
+
+/// Nothing panics while it holds one of these locks, so what they guard is whole
+/// even when some other panic passed through.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Instructions have no effect of their own here: that they were issued is what
+/// counts, and the driver logs it.
+impl Platform for Memory {
+    fn load(&self, at: Pa) -> u64 {
+        let at = at.raw();
+        if let Some((frame, word)) = self.locate(at) {
+            return self.frames[frame].load(word);
+        }
+        self.went_astray(at, Reach::Load);
+        self.peek(at).unwrap_or(0)
+    }
+
+    fn store(&self, at: Pa, value: u64) {
+        self.put(at.raw(), value, Ordering::Relaxed);
+    }
+
+    fn store_release(&self, at: Pa, value: u64) {
+        self.put(at.raw(), value, Ordering::Release);
+    }
+
+    fn zero(&self, at: Pa, bytes: u64) {
+        let at = at.raw();
+        let in_pool = bytes == 0
+            || (self.pool.contains(at) && bytes <= self.pool.bytes - (at - self.pool.base));
+        if !in_pool || !at.is_multiple_of(FRAME_BYTES) || !bytes.is_multiple_of(FRAME_BYTES) {
+            return self.went_astray(at, Reach::Store);
+        }
+        for offset in (0..bytes).step_by(FRAME_WORDS * 8) {
+            if let Some((frame, _)) = self.locate(at + offset) {
+                self.touch(frame)
+                    .iter()
+                    .for_each(|word| word.store(0, Ordering::Relaxed));
+            }
+        }
+    }
+
+    fn tlbi_ipas2e1is(&self, _operand: u64) {}
+    fn tlbi_vmalle1is(&self) {}
+    fn tlbi_vmalls12e1is(&self) {}
+    fn dsb_ishst(&self) {}
+    fn dsb_ish(&self) {}
+    fn isb(&self) {}
+    fn dc_cvac(&self, _at: Pa) {}
+    fn cache_line_bytes(&self) -> u64 {
+        CACHE_LINE_BYTES
+    }
+
+    fn write_vtcr_el2(&self, _value: u64) {}
+    fn write_vttbr_el2(&self, _value: u64) {}
+}
+
+impl oracle::walk::Memory for Memory {
+    fn read(&self, at: u64) -> Option<u64> {
+        self.peek(at)
+    }
+}

@@ -1,0 +1,18 @@
+//! Sequences, and everything that makes, runs and compares them on the host.
+//!
+//! The fuzz targets are a dozen lines each and call into here; no line of this
+//! library names libFuzzer, so that a command line or another fuzzer uses the
+//! same code.
+
+pub mod dump;
+pub mod generate;
+pub mod host;
+pub mod lockstep;
+pub mod mutate;
+pub mod sequence;
+pub mod target;
+pub mod text;
+pub mod translate;
+pub mod wire;
+
+pub use sequence::{Expectation, Sequence, Step};

@@ -1,0 +1,122 @@
+//! What all inputs together came to.
+
+use std::fmt::{self, Display, Formatter};
+
+use ops::{AccessOutcome, Outcome};
+
+use crate::lockstep::{Answer, Counts, Reached, Run};
+
+/// Counts over all inputs of a process. Its text is a few lines.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    sequences: u64,
+    unrun: u64,
+    answers: u64,
+    succeeded: u64,
+    counts: Counts,
+    /// By index among the legal configurations, whether a VM was created in it.
+    reached: Vec<bool>,
+}
+
+impl Summary {
+    /// Nothing yet, out of so many legal configurations.
+    #[must_use]
+    pub fn new(legal_configurations: usize) -> Summary {
+        Summary {
+            sequences: 0,
+            unrun: 0,
+            answers: 0,
+            succeeded: 0,
+            counts: Counts::default(),
+            reached: vec![false; legal_configurations],
+        }
+    }
+
+    /// Adds a run.
+    pub fn count(&mut self, run: &Run) {
+        self.sequences += 1;
+        self.counts.add(&run.counts);
+        let answers = || run.stub.iter().chain(&run.answers);
+        self.answers += answers().count() as u64;
+        self.succeeded += answers().filter(|answer| is_success(answer)).count() as u64;
+        if let Reached::Legal(index) = run.reached {
+            self.reached[index] = true;
+        }
+    }
+
+    /// How many operations of 100 did what they were for: maps, unmaps and frees
+    /// that are done, accesses that reach memory.
+    #[must_use]
+    pub fn success_percent(&self) -> u64 {
+        100 * self.succeeded / self.answers.max(1)
+    }
+
+    /// How many legal configurations VMs were created in.
+    #[must_use]
+    pub fn reached(&self) -> usize {
+        self.reached.iter().filter(|reached| **reached).count()
+    }
+
+    /// Adds a sequence that was not run for the work that it asks for.
+    pub fn count_unrun(&mut self) {
+        self.unrun += 1;
+    }
+}
+
+/// Whether the operation did what it was for.
+fn is_success(answer: &Answer) -> bool {
+    match (answer.outcome, answer.access) {
+        (Outcome::Done | Outcome::Freed { .. } | Outcome::Nothing, None) => true,
+        (_, Some(access)) => matches!(access, AccessOutcome::Ok { .. }),
+        (Outcome::NoPages { .. } | Outcome::Refused(_), None) => false,
+    }
+}
+
+impl Display for Summary {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Counts {
+            operations,
+            compared,
+            ref not_comparable,
+        } = self.counts;
+        let skipped: u64 = not_comparable.iter().map(|(_, times)| times).sum();
+        writeln!(
+            f,
+            "{} sequences, {operations} operations executed, {} succeeded",
+            self.sequences,
+            Percent(self.succeeded, self.answers)
+        )?;
+        writeln!(
+            f,
+            "{compared} translations compared, {skipped} not comparable"
+        )?;
+        for (why, times) in not_comparable {
+            writeln!(f, "  not comparable {times} times: {why:?}")?;
+        }
+        writeln!(
+            f,
+            "{} sequences not run: too much work for one input",
+            self.unrun
+        )?;
+        writeln!(
+            f,
+            "{} of {} legal configurations reached",
+            self.reached(),
+            self.reached.len()
+        )
+    }
+}
+
+/// A part of a whole.
+struct Percent(u64, u64);
+
+impl Display for Percent {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Percent(part, whole) = *self;
+        if whole == 0 {
+            return f.write_str("none");
+        }
+        let tenths = u128::from(part) * 1000 / u128::from(whole);
+        write!(f, "{}.{} %", tenths / 10, tenths % 10)
+    }
+}

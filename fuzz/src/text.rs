@@ -1,0 +1,31 @@
+//! A sequence as text: the form of regressions and reports (`.s2`).
+//!
+//! ```text
+//! # Comments go to the end of the line.
+//! machine granule=4K pa=40 ipa=40 pool=0x48000000+64 memory=0x50000000+64M
+//! vm a
+//! map a ipa=0x8000000000 pa=0x50000000 size=4K prot=rw- mem=normal   -> ok
+//! access a ipa=0x8000000000 write                                     -> ok pa=0x50000000
+//! free a                                                              -> ok pages=0
+//! ```
+//!
+//! One line, one operation; the machine comes first. Every key of the machine
+//! line may be left out (`Machine::PLAIN` has the rest), keys come in any order
+//! and once each. Addresses and counts are decimal or hexadecimal, sizes may end
+//! in K, M, G or T. What is printed is canonical: parsing it gives the same
+//! sequence, and printing that gives the same text. Comments are not kept.
+
+mod error;
+mod expectation;
+mod fields;
+mod number;
+mod parse;
+mod print;
+
+pub use error::{ErrorKind, ParseError};
+pub use parse::parse;
+
+/// Prints a machine, an operation or an answer in the words of this format:
+/// `Text(&operation).to_string()`.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'a, T>(pub &'a T);
