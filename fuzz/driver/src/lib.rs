@@ -30,6 +30,13 @@ pub trait Log {
     fn record(&self, event: ops::Event);
 }
 
+/// A machine for sequences: beside what `hyp` asks of it, it fills table memory
+/// at once.
+pub trait Testbed: Platform {
+    /// Stores `value` to every 8 bytes of a range that is a multiple of a page.
+    fn fill(&self, at: Pa, bytes: u64, value: u64);
+}
+
 /// Everything that outlives a single operation of a sequence.
 ///
 /// `Lab` holds what the CPU context and the VMs borrow; see `Lab::driver`.
@@ -51,7 +58,7 @@ pub enum LabError {
     TooFewNotes(usize),
 }
 
-impl<'a, P: Platform, L: Log> Lab<'a, P, L> {
+impl<'a, P: Testbed, L: Log> Lab<'a, P, L> {
     /// Sets up the pool of a machine, all pages free. `info` has a note for each
     /// page of the pool; the pool's memory must be all poison.
     ///
@@ -97,7 +104,7 @@ pub struct Driver<'l, 'a, P, L> {
     vms: [Stage2<'l>; VMS],
 }
 
-impl<P: Platform, L: Log> Driver<'_, '_, P, L> {
+impl<P: Testbed, L: Log> Driver<'_, '_, P, L> {
     /// Executes one operation. A guest access only loads the VM, the access
     /// itself is the caller's.
     pub fn execute(&mut self, operation: &Operation) -> Outcome {

@@ -1,11 +1,10 @@
 //! The page source of a sequence: the default pool, which fails where it is told
 //! to, logs each page that changes hands, and poisons what it takes back.
 
-use crate::{LabError, Log};
+use crate::{LabError, Log, Testbed};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use hyp::addr::Pa;
 use hyp::pages::{PageInfo, PageSource, Pool};
-use hyp::platform::Platform;
 use ops::{Event, Machine, poison};
 
 /// No failure is planned.
@@ -23,7 +22,7 @@ pub struct Source<'a, P, L> {
     lent: AtomicU32,
 }
 
-impl<'a, P: Platform, L: Log> Source<'a, P, L> {
+impl<'a, P: Testbed, L: Log> Source<'a, P, L> {
     pub(crate) fn new(
         machine: &Machine,
         platform: &'a P,
@@ -73,15 +72,9 @@ impl<'a, P: Platform, L: Log> Source<'a, P, L> {
             }
         }
     }
-
-    fn poison(&self, first: Pa, order: u8) {
-        for offset in (0..self.page_bytes << order).step_by(8) {
-            self.platform.store(first.forward(offset), poison());
-        }
-    }
 }
 
-impl<P: Platform, L: Log> PageSource for Source<'_, P, L> {
+impl<P: Testbed, L: Log> PageSource for Source<'_, P, L> {
     fn allocate(&self, order: u8) -> Option<Pa> {
         if self.strikes() {
             self.log.record(Event::AllocateFailed {
@@ -110,7 +103,8 @@ impl<P: Platform, L: Log> PageSource for Source<'_, P, L> {
             page: first.raw(),
             order,
         });
-        self.poison(first, order);
+        self.platform
+            .fill(first, self.page_bytes << order, poison());
         self.lent.fetch_sub(1 << order, Relaxed);
         self.pool.release(first, order);
     }

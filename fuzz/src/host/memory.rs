@@ -7,11 +7,11 @@
 //! size of the pool. An address outside of the pool is never an error here: it is
 //! answered, and remembered as a stray for the comparison to report.
 
+use driver::Testbed;
 use hyp::addr::Pa;
 use hyp::platform::Platform;
 use ops::{SENTINEL, Window, poison};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::cell::{Cell, OnceCell, RefCell};
 
 /// Smallest table page, so that no frame holds two tables.
 const FRAME_BYTES: u64 = 4096;
@@ -21,13 +21,13 @@ const FRAME_WORDS: usize = 512;
 /// clean the same lines.
 const CACHE_LINE_BYTES: u64 = 64;
 
-type Words = [AtomicU64; FRAME_WORDS];
+type Words = [u64; FRAME_WORDS];
 
 /// Part of the pool. Without words it reads as poison.
 #[derive(Default)]
 struct Frame {
-    words: OnceLock<Box<Words>>,
-    touched: AtomicBool,
+    words: OnceCell<Box<Cell<Words>>>,
+    touched: Cell<bool>,
 }
 
 /// How the subject reached for memory.
@@ -71,8 +71,8 @@ pub struct Memory {
     pool: Window,
     frames: Vec<Frame>,
     /// Indices of the frames that were stored to since the last `reset`.
-    touched: Mutex<Vec<usize>>,
-    stray: Mutex<Option<Stray>>,
+    touched: RefCell<Vec<usize>>,
+    stray: Cell<Option<Stray>>,
 }
 
 impl Default for Memory {
@@ -80,8 +80,8 @@ impl Default for Memory {
         Memory {
             pool: Window { base: 0, bytes: 0 },
             frames: Vec::new(),
-            touched: Mutex::default(),
-            stray: Mutex::default(),
+            touched: RefCell::default(),
+            stray: Cell::default(),
         }
     }
 }
@@ -90,14 +90,11 @@ impl Memory {
     /// Makes this the memory of another machine: a pool in this window, all of it
     /// poison.
     pub fn reset(&mut self, pool: Window) {
-        let touched = self
-            .touched
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        for index in touched.drain(..) {
-            self.frames[index].poison();
+        for index in self.touched.get_mut().drain(..) {
+            self.frames[index].fill(poison());
+            self.frames[index].touched.set(false);
         }
-        *self.stray.get_mut().unwrap_or_else(PoisonError::into_inner) = None;
+        self.stray.set(None);
         self.pool = pool;
         let frames =
             usize::try_from(pool.bytes.div_ceil(FRAME_BYTES)).expect("a pool has at most 64 MiB");
@@ -125,7 +122,7 @@ impl Memory {
     /// The first stray access since the last call, or since `reset`. The first is
     /// the cause: what follows is worked out from what it answered.
     pub fn take_stray(&self) -> Option<Stray> {
-        lock(&self.stray).take()
+        self.stray.take()
     }
 
     /// Frame and word of an address of the pool.
@@ -139,50 +136,38 @@ impl Memory {
         Some((frame, word))
     }
 
-    fn put(&self, at: u64, value: u64, ordering: Ordering) {
-        match self.locate(at) {
-            Some((frame, word)) => self.touch(frame)[word].store(value, ordering),
-            None => self.went_astray(at, Reach::Store),
-        }
-    }
-
-    /// The words of a frame that is about to be stored to.
-    fn touch(&self, index: usize) -> &Words {
+    /// A frame that is about to be stored to.
+    fn touch(&self, index: usize) -> &Frame {
         let frame = &self.frames[index];
-        if !frame.touched.load(Ordering::Relaxed) && !frame.touched.swap(true, Ordering::Relaxed) {
-            lock(&self.touched).push(index);
+        if !frame.touched.replace(true) {
+            self.touched.borrow_mut().push(index);
         }
         frame
-            .words
-            .get_or_init(|| Box::new(std::array::from_fn(|_| AtomicU64::new(poison()))))
     }
 
     #[cold]
     fn went_astray(&self, at: u64, reach: Reach) {
-        lock(&self.stray).get_or_insert(Stray { at, reach });
+        let first = self.stray.get();
+        self.stray.set(first.or(Some(Stray { at, reach })));
     }
 }
 
 impl Frame {
     fn load(&self, word: usize) -> u64 {
         match self.words.get() {
-            Some(words) => words[word].load(Ordering::Relaxed),
+            Some(words) => words.as_array_of_cells()[word].get(),
             None => poison(),
         }
     }
 
-    fn poison(&mut self) {
-        *self.touched.get_mut() = false;
-        if let Some(words) = self.words.get_mut() {
-            words.iter_mut().for_each(|word| *word.get_mut() = poison());
-        }
+    fn words(&self) -> &Cell<Words> {
+        self.words
+            .get_or_init(|| Box::new(Cell::new([poison(); FRAME_WORDS])))
     }
-}
 
-/// Nothing panics while it holds one of these locks, so what they guard is whole
-/// even when some other panic passed through.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    fn fill(&self, value: u64) {
+        self.words().set([value; FRAME_WORDS]);
+    }
 }
 
 /// Instructions have no effect of their own here: that they were issued is what
@@ -198,27 +183,21 @@ impl Platform for Memory {
     }
 
     fn store(&self, at: Pa, value: u64) {
-        self.put(at.raw(), value, Ordering::Relaxed);
+        match self.locate(at.raw()) {
+            Some((frame, word)) => {
+                self.touch(frame).words().as_array_of_cells()[word].set(value);
+            }
+            None => self.went_astray(at.raw(), Reach::Store),
+        }
     }
 
+    // One CPU: the order of the program is all there is.
     fn store_release(&self, at: Pa, value: u64) {
-        self.put(at.raw(), value, Ordering::Release);
+        self.store(at, value);
     }
 
     fn zero(&self, at: Pa, bytes: u64) {
-        let at = at.raw();
-        let in_pool = bytes == 0
-            || (self.pool.contains(at) && bytes <= self.pool.bytes - (at - self.pool.base));
-        if !in_pool || !at.is_multiple_of(FRAME_BYTES) || !bytes.is_multiple_of(FRAME_BYTES) {
-            return self.went_astray(at, Reach::Store);
-        }
-        for offset in (0..bytes).step_by(FRAME_WORDS * 8) {
-            if let Some((frame, _)) = self.locate(at + offset) {
-                self.touch(frame)
-                    .iter()
-                    .for_each(|word| word.store(0, Ordering::Relaxed));
-            }
-        }
+        self.fill(at, bytes, 0);
     }
 
     fn tlbi_ipas2e1is(&self, _operand: u64) {}
@@ -236,8 +215,43 @@ impl Platform for Memory {
     fn write_vttbr_el2(&self, _value: u64) {}
 }
 
+impl Testbed for Memory {
+    fn fill(&self, at: Pa, bytes: u64, value: u64) {
+        let at = at.raw();
+        let in_pool = bytes == 0
+            || (self.pool.contains(at) && bytes <= self.pool.bytes - (at - self.pool.base));
+        if !in_pool || !at.is_multiple_of(FRAME_BYTES) || !bytes.is_multiple_of(FRAME_BYTES) {
+            return self.went_astray(at, Reach::Store);
+        }
+        for offset in (0..bytes).step_by(FRAME_WORDS * 8) {
+            if let Some((frame, _)) = self.locate(at + offset) {
+                self.touch(frame).fill(value);
+            }
+        }
+    }
+}
+
 impl oracle::walk::Memory for Memory {
     fn read(&self, at: u64) -> Option<u64> {
         self.peek(at)
+    }
+
+    fn holds(&self, at: u64, words: &[u64]) -> bool {
+        let mut at = at;
+        let mut rest = words;
+        while let Some((frame, word)) = self.locate(at) {
+            let (here, beyond) = rest.split_at(rest.len().min(FRAME_WORDS - word));
+            let stored = self.frames[frame].words.get().map(|words| words.get());
+            let is_same = match stored {
+                Some(stored) => stored[word..word + here.len()] == *here,
+                None => here.iter().all(|&word| word == poison()),
+            };
+            if !is_same || beyond.is_empty() {
+                return is_same;
+            }
+            rest = beyond;
+            at += here.len() as u64 * 8;
+        }
+        rest.is_empty()
     }
 }

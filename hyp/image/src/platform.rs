@@ -8,6 +8,7 @@ use crate::{memory, poison};
 use core::arch::asm;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
+use driver::Testbed;
 use hyp::addr::Pa;
 use hyp::platform::Platform;
 use ops::{SENTINEL, Window};
@@ -157,5 +158,13 @@ impl Platform for BootCpu {
     fn write_vttbr_el2(&self, value: u64) {
         // SAFETY: as for `write_vtcr_el2`.
         unsafe { write!("vttbr_el2", value) }
+    }
+}
+
+impl Testbed for BootCpu {
+    fn fill(&self, at: Pa, bytes: u64, value: u64) {
+        for offset in (0..bytes).step_by(8) {
+            self.store(at.forward(offset), value);
+        }
     }
 }

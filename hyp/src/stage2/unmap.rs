@@ -136,9 +136,13 @@ impl<P: Platform, S: PageSource> Unmap<'_, '_, '_, P, S> {
     fn remove_entries(&mut self, run: &Run, count: u16) {
         let (platform, space) = (self.cpu.platform(), *self.space);
         let level = run.table().level;
+        let valid = self.cpu.pages().references(run.table().page);
         let mut removed = 0;
         let mut slot = Slot::of(run, 0);
         for _ in 0..count {
+            if removed == valid {
+                break;
+            }
             let found = space.read(platform, slot.at);
             if found.is_valid() {
                 space.break_entry(platform, slot.at);

@@ -23,7 +23,7 @@ mod whole;
 
 use crate::arch::Features;
 use crate::event::{Event, Record};
-use crate::ledger::{Live, Place, State, Work};
+use crate::ledger::{Live, Place, State, Work, next_nonzero};
 use crate::model::{self, Model};
 use crate::operation::{AccessKind, Machine, Operation, Outcome};
 use crate::verdict::{Class, Finding};
@@ -254,7 +254,9 @@ impl Judge {
         }
         for &number in tables.joined() {
             let level = tables.place(number).level;
-            for (index, &descriptor) in tables.contents(number).iter().enumerate() {
+            let mut from = 0;
+            while let Some((index, descriptor)) = next_nonzero(tables.contents(number), from) {
+                from = index + 1;
                 if let Entry::Leaf { .. } = tables.entry(level, descriptor) {
                     let at = tables.address(number) + 8 * index as u64;
                     check(tables.entry_place(number, at), descriptor)?;

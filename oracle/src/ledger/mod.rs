@@ -18,6 +18,7 @@ use crate::walk::{Entry, Stage2};
 
 use supply::Purchase;
 use tables::NotLinkable;
+pub(crate) use tables::next_nonzero;
 pub use tables::{Broken, Place, State, Tables};
 
 /// What an operation may do with pages.

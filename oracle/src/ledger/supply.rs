@@ -1,7 +1,7 @@
 //! Pages that change hands: allocations, their failures, releases, and the top-up
 //! of the page cache (section P).
 
-use super::{Ledger, Place, Root, State, Work};
+use super::{Ledger, Place, Root, State, Work, next_nonzero};
 use crate::model::Supply;
 use crate::verdict::{Class, Finding};
 use crate::walk::Entry;
@@ -212,10 +212,13 @@ impl Ledger {
             Work::Free { vm } if vm == place.vm => {}
             _ => return Err("outside free of the VM whose root table it is"),
         }
-        let entry = |&descriptor: &u64| self.tables.entry(place.level, descriptor);
-        let valid = |descriptor: &u64| entry(descriptor) != Entry::Invalid;
-        if self.tables.contents(number).iter().any(valid) {
-            return Err("while it is a root table with valid entries");
+        let contents = self.tables.contents(number);
+        let mut from = 0;
+        while let Some((index, descriptor)) = next_nonzero(contents, from) {
+            if self.tables.entry(place.level, descriptor) != Entry::Invalid {
+                return Err("while it is a root table with valid entries");
+            }
+            from = index + 1;
         }
         Ok(())
     }

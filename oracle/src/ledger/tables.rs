@@ -234,7 +234,7 @@ impl Tables {
 
     /// Whether all of a page was zeroed, and nothing else was stored.
     pub fn is_zero(&self, number: usize) -> bool {
-        self.is_zeroed(number) && self.contents(number).iter().all(|&entry| entry == 0)
+        self.is_zeroed(number) && next_nonzero(self.contents(number), 0).is_none()
     }
 
     /// The entry of a root, linked or unlinked table that `at` lies in.
@@ -323,14 +323,14 @@ impl Tables {
         self.enter(number, State::Unlinked);
         let table = self.pages[number].place;
         let bytes = self.stage2.entry_bytes(table.level);
-        let mut ipa = table.ipa;
-        for index in 0..self.pages[number].contents.len() {
-            let descriptor = self.pages[number].contents[index];
+        let mut from = 0;
+        while let Some((index, descriptor)) = next_nonzero(&self.pages[number].contents, from) {
             let entry = self.entry(table.level, descriptor);
             if entry != Entry::Invalid {
+                let ipa = table.ipa.wrapping_add(index as u64 * bytes);
                 self.break_entry(Place { ipa, ..table }, entry);
             }
-            ipa = ipa.wrapping_add(bytes);
+            from = index + 1;
         }
     }
 
@@ -364,8 +364,9 @@ impl Tables {
 
     fn link_children(&mut self, number: usize, table: Place) -> Result<(), (u64, NotLinkable)> {
         let bytes = self.stage2.entry_bytes(table.level);
-        for index in 0..self.pages[number].contents.len() {
-            let descriptor = self.pages[number].contents[index];
+        let mut from = 0;
+        while let Some((index, descriptor)) = next_nonzero(&self.pages[number].contents, from) {
+            from = index + 1;
             if let Entry::Table { next } = self.entry(table.level, descriptor) {
                 let child = Place {
                     vm: table.vm,
@@ -377,6 +378,24 @@ impl Tables {
         }
         Ok(())
     }
+}
+
+/// The first word at or behind `from` that is not zero, with its index. Tables are
+/// sparse and large: stretches of zeroes are compared at once.
+pub(crate) fn next_nonzero(words: &[u64], mut from: usize) -> Option<(usize, u64)> {
+    const STRETCH: usize = 64;
+    while let Some(&word) = words.get(from) {
+        if word != 0 {
+            return Some((from, word));
+        }
+        let stretch = &words[from..words.len().min(from + STRETCH)];
+        if stretch != &[0; STRETCH][..stretch.len()] {
+            let skipped = stretch.iter().position(|&word| word != 0)?;
+            return Some((from + skipped, stretch[skipped]));
+        }
+        from += STRETCH;
+    }
+    None
 }
 
 /// Why a descriptor may not lead to a page.
