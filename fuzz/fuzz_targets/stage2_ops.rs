@@ -2,6 +2,8 @@
 
 #![no_main]
 
+mod comparisons;
+
 use libfuzzer_sys::{Corpus, fuzz_mutator, fuzz_target, fuzzer_mutate};
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {

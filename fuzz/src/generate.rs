@@ -17,19 +17,12 @@ use arbitrary::{Result, Unstructured};
 pub use machine::machine;
 
 pub(crate) use choice::{Choices, weighted};
-pub(crate) use machine::{pool_and_memory, stub};
+pub(crate) use machine::{is_legal, pool_and_memory, stub};
 pub(crate) use operation::{access_kind, affordable, operation, permissions, vm};
 pub(crate) use scene::Scene;
 pub(crate) use shape::Shape;
 
 use crate::sequence::{Sequence, Step};
-
-/// Most leaves that a generated or mutated map may write, so that no single input
-/// takes long: a block of 64K pages, and some.
-pub(crate) const MOST_LEAVES: u64 = (1 << 13) + 16;
-
-/// Most leaves of most generated maps: a block of 4K pages, and some.
-const USUAL_LEAVES: u64 = (1 << 9) + 16;
 
 /// A machine, and operations that make sense on it.
 ///
@@ -38,7 +31,7 @@ const USUAL_LEAVES: u64 = (1 << 9) + 16;
 pub fn sequence(u: &mut Unstructured<'_>) -> Result<Sequence> {
     let machine = machine(u)?;
     let mut scene = Scene::new(u, &machine)?;
-    let length = if machine::is_legal(&machine) {
+    let length = if is_legal(&machine) {
         weighted(u, &[(6, 2..=6), (10, 7..=16), (4, 17..=40)])?
     } else {
         1..=3

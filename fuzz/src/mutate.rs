@@ -6,6 +6,7 @@
 //! bytes, to which a share of the inputs goes, is the caller's.
 
 mod configuration;
+mod mend;
 mod steps;
 
 use arbitrary::{Result, Unstructured};
@@ -17,6 +18,10 @@ use crate::wire;
 
 /// Most operations of a mutated sequence.
 pub const MAX_OPERATIONS: usize = 64;
+
+/// Most operations that are left, by how often: long sequences reach more states,
+/// short ones reach theirs more often in the same time.
+const LENGTHS: [(u32, usize); 3] = [(12, 12), (3, 24), (1, MAX_OPERATIONS)];
 
 /// Where the operations start.
 const OPERATIONS_AT: usize = HEADER_BYTES + MACHINE_BYTES;
@@ -78,7 +83,11 @@ pub fn mutate(sequence: &mut Sequence, u: &mut Unstructured<'_>, most: usize) {
     // Bytes of a mutation do not run out; if they did, what was changed so far
     // would be a mutation as well.
     let _ = changes(sequence, u);
-    sequence.steps.truncate(most);
+    if u.ratio(7, 8).unwrap_or(true) {
+        mend::mend(sequence);
+    }
+    let usual = weighted(u, &LENGTHS).unwrap_or(MAX_OPERATIONS);
+    shorten(sequence, u, most.min(usual));
     for step in &mut sequence.steps {
         step.expected = None;
     }
@@ -93,6 +102,16 @@ fn changes(sequence: &mut Sequence, u: &mut Unstructured<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Drops operations in the middle until at most `most` are left: the first one
+/// creates a VM more often than not, and the last ones are what is new.
+fn shorten(sequence: &mut Sequence, u: &mut Unstructured<'_>, most: usize) {
+    let Some(surplus) = sequence.steps.len().checked_sub(most) else {
+        return;
+    };
+    let from = u.int_in_range(most.min(1)..=most).unwrap_or(most);
+    sequence.steps.drain(from..from + surplus);
 }
 
 fn fresh(u: &mut Unstructured<'_>) -> Sequence {

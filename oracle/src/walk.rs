@@ -45,6 +45,17 @@ pub trait Memory {
     /// The 8 bytes at `at`, a multiple of 8, as a little-endian number. `None` is a
     /// synchronous External abort.
     fn read(&self, at: u64) -> Option<u64>;
+
+    /// Whether memory from `at` on, a multiple of 8, holds just these words. An
+    /// implementation that compares them at once makes whole tables cheap.
+    fn holds(&self, at: u64, words: &[u64]) -> bool {
+        let mut at = Some(at);
+        words.iter().all(|&word| {
+            let here = at;
+            at = at.and_then(|at| at.checked_add(8));
+            here.is_some_and(|here| self.read(here) == Some(word))
+        })
+    }
 }
 
 /// An 8-byte access, aligned, or an instruction fetch.

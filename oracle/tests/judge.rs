@@ -501,7 +501,8 @@ fn without_coherence_a_root_is_cleaned_by_create() {
         coherent_walks: false,
         ..machine()
     };
-    let events = [create_events(), clean_page(ROOT), clean_page(ROOT + PAGE)].concat();
+    let cleans = [clean_page(ROOT), clean_page(ROOT + PAGE)].concat();
+    let events = [create_events(), cleans, vec![ISH]].concat();
     let create = |events: &[Event]| Session::on(machine).step(CREATE, Outcome::Done, events);
     create(&events).unwrap();
     assert_found(create(&without(&events, 100)), Class::Cache, "G5");

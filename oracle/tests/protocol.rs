@@ -263,24 +263,53 @@ fn incoherent(events: &[Event]) -> Result<(), oracle::verdict::Finding> {
     run(&mut bench_on(&machine), CHANGE, &all)
 }
 
+/// An empty table is cleaned and linked: 64 cleans from index 1 on, the barrier
+/// that completes them, the link, its clean, and the barrier that publishes it.
+fn link_without_coherence(before_link: Event, publishing: Event) -> Vec<Event> {
+    let mut events = vec![zero(L2)];
+    events.extend(clean_page(L2));
+    events.extend([
+        before_link,
+        release_store(ROOT, 0, table(L2)),
+        clean(ROOT),
+        publishing,
+    ]);
+    events
+}
+
 #[test]
 fn without_coherence_a_new_table_is_cleaned_before_it_is_linked() {
     // table-not-cleaned
-    let mut events = vec![zero(L2)];
-    events.extend(clean_page(L2));
-    events.extend([release_store(ROOT, 0, table(L2)), clean(ROOT + 8), ISHST]);
+    let events = link_without_coherence(ISH, ISH);
     incoherent(&events).unwrap();
     assert_found(incoherent(&without(&events, 40)), Class::Cache, "G5");
 }
 
 #[test]
 fn without_coherence_an_entry_is_cleaned_before_its_barrier() {
-    let mut events = vec![zero(L2)];
-    events.extend(clean_page(L2));
-    events.extend([release_store(ROOT, 0, table(L2)), clean(ROOT), ISHST]);
-    assert_found(incoherent(&without(&events, 66)), Class::Cache, "G5");
-    let late = [events[..66].to_vec(), vec![ISHST, clean(ROOT), ISHST]].concat();
+    let events = link_without_coherence(ISH, ISH);
+    assert_found(incoherent(&without(&events, 67)), Class::Cache, "G5");
+    let late = [events[..67].to_vec(), vec![ISH, clean(ROOT), ISH]].concat();
     assert_found(incoherent(&late), Class::Cache, "G5");
+}
+
+#[test]
+fn a_barrier_for_stores_completes_no_clean_of_a_table() {
+    let events = link_without_coherence(ISHST, ISH);
+    assert_found(incoherent(&events), Class::Cache, "G5");
+}
+
+#[test]
+fn a_barrier_for_stores_completes_no_clean_of_an_entry() {
+    let events = link_without_coherence(ISH, ISHST);
+    assert_found(incoherent(&events), Class::Cache, "G5");
+}
+
+#[test]
+fn a_line_that_is_written_after_its_clean_is_not_clean() {
+    let mut events = link_without_coherence(ISH, ISH);
+    events.insert(65, store(L2, 0, 0));
+    assert_found(incoherent(&events), Class::Cache, "G5");
 }
 
 #[test]
@@ -291,7 +320,8 @@ fn without_coherence_a_root_is_cleaned() {
     };
     let cleaned = |lines: u64| {
         let mut observer = bench_on(&machine);
-        let events: Vec<_> = (0..lines).map(|line| clean(ROOT + 64 * line)).collect();
+        let cleans = (0..lines).map(|line| clean(ROOT + 64 * line));
+        let events: Vec<_> = cleans.chain([ISH]).collect();
         run(&mut observer, Work::Other, &events).unwrap();
         let tables = observer.ledger.tables();
         observer.protocol.root_is_ready(tables, ROOT, 2)

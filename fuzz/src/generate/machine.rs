@@ -10,7 +10,14 @@ use oracle::model::legal::{self, Configuration};
 
 use super::{Shape, weighted};
 
-static LEGAL: LazyLock<Vec<Configuration>> = LazyLock::new(|| legal::configurations().collect());
+/// The legal configurations of each granule.
+static LEGAL: LazyLock<[Vec<Configuration>; 3]> = LazyLock::new(|| {
+    Granule::ALL.map(|wanted| {
+        legal::configurations()
+            .filter(|other| granule(other) == wanted)
+            .collect()
+    })
+});
 
 /// A machine on which sequences can run; about one in twenty cannot create a VM.
 ///
@@ -39,7 +46,9 @@ pub fn machine(u: &mut Unstructured<'_>) -> Result<Machine> {
 
 /// A machine of a legal configuration, its start level given or left to be found.
 fn configured(u: &mut Unstructured<'_>) -> Result<Machine> {
-    let configuration = u.choose(&LEGAL)?;
+    // A table of 64K has sixteen times the entries of one of 4K, and costs as much.
+    let granule_index: usize = weighted(u, &[(6, 0), (3, 1), (2, 2)])?;
+    let configuration = u.choose(&LEGAL[granule_index])?;
     let machine = Machine {
         granule: granule(configuration),
         pa_bits: configuration.pa_bits(),

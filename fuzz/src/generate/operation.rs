@@ -5,7 +5,12 @@ use ops::{AccessKind, MemoryType, Operation, Prot, Vm};
 
 use super::place::{self, within};
 use super::scene::{Range, Scene, Target, all_vms};
-use super::{MOST_LEAVES, USUAL_LEAVES, weighted};
+use super::weighted;
+
+/// The most leaves that a map may write, by how often it may write so many: each
+/// costs time, and few inputs need all entries of a table. The largest fill a
+/// table of 4K and of 64K pages, and a little more.
+const LEAVES: [(u32, u64); 3] = [(24, 32), (7, (1 << 9) + 16), (1, (1 << 13) + 16)];
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -20,8 +25,8 @@ enum Kind {
 
 /// An operation that makes sense now, most of the time.
 pub(crate) fn operation(u: &mut Unstructured<'_>, scene: &Scene) -> Result<Operation> {
-    let most = weighted(u, &[(15, USUAL_LEAVES), (1, MOST_LEAVES)])?;
-    Ok(affordable(scene, proposed(u, scene)?, most))
+    let operation = proposed(u, scene)?;
+    affordable(u, scene, operation)
 }
 
 fn proposed(u: &mut Unstructured<'_>, scene: &Scene) -> Result<Operation> {
@@ -174,23 +179,50 @@ fn part(u: &mut Unstructured<'_>, scene: &Scene, range: &Range) -> Result<(u64, 
     })
 }
 
+/// An access: mostly where something is mapped, and mostly one that is permitted.
 fn access(u: &mut Unstructured<'_>, scene: &Scene, vm: Vm) -> Result<Operation> {
     let shape = &scene.shape;
-    let kind = access_kind(u)?;
-    let in_play = u.ratio(5, 6)?;
-    let range = place::range(u, scene, vm)?.filter(|_| in_play);
-    let page = match range {
+    let range = match weighted(u, &[(6, 0), (2, 1), (1, 2)])? {
+        0 => scene
+            .ranges_of(vm)
+            .rev()
+            .find(|range| range.target.is_some())
+            .copied(),
+        1 => place::range(u, scene, vm)?,
+        _ => None,
+    };
+    let near = match range {
         Some(range) => within(u, shape, &range)?,
         None => place::ipa(u, scene, vm)?,
     };
     // An 8-byte access that does not cross its own alignment.
     let any = 8 * u.int_in_range(0..=shape.page() / 8 - 1)?;
     let offset = weighted(u, &[(2, 0), (2, shape.page() - 8), (1, any)])?;
+    let target = range.and_then(|range| range.target);
+    let permitted = target.and_then(|target| permitted(target.prot));
+    let any_kind = access_kind(u)?;
+    let kind = if u.ratio(3, 4)? {
+        permitted.unwrap_or(any_kind)
+    } else {
+        any_kind
+    };
     Ok(Operation::Access {
         vm,
-        ipa: shape.page_of(page) + offset,
+        ipa: shape.page_of(near) + offset,
         kind,
     })
+}
+
+/// A kind of access that these permissions allow.
+fn permitted(prot: Prot) -> Option<AccessKind> {
+    let kinds = [
+        (prot.write, AccessKind::Write),
+        (prot.execute, AccessKind::Execute),
+        (prot.read, AccessKind::Read),
+    ];
+    kinds
+        .into_iter()
+        .find_map(|(granted, kind)| granted.then_some(kind))
 }
 
 pub(crate) fn access_kind(u: &mut Unstructured<'_>) -> Result<AccessKind> {
@@ -244,10 +276,16 @@ pub(crate) fn permissions(u: &mut Unstructured<'_>) -> Result<(Prot, MemoryType)
     Ok((prot, memory))
 }
 
-/// A map that writes no more than `most` leaves: with blocks where pages were
-/// asked for, and as one page where that does not help. Ranges that leave the IPA
-/// space are refused before anything is written, and stay.
-pub(crate) fn affordable(scene: &Scene, operation: Operation, most: u64) -> Operation {
+/// The operation, or what is left of a map that would write too many leaves: it
+/// gets blocks where it had pages, its PA moved to where blocks fit, or else only a
+/// few pages. Ranges that leave the IPA space are refused before anything is
+/// written, and stay.
+pub(crate) fn affordable(
+    u: &mut Unstructured<'_>,
+    scene: &Scene,
+    operation: Operation,
+) -> Result<Operation> {
+    let most = weighted(u, &LEAVES)?;
     let Operation::Map {
         vm,
         ipa,
@@ -258,18 +296,23 @@ pub(crate) fn affordable(scene: &Scene, operation: Operation, most: u64) -> Oper
         pages_only,
     } = operation
     else {
-        return operation;
+        return Ok(operation);
     };
     let shape = &scene.shape;
     let is_within = ipa
         .checked_add(size)
         .is_some_and(|end| end <= shape.space());
-    let fits = |pages_only| shape.leaves(ipa, pa, size, pages_only) <= most;
-    if !is_within || fits(pages_only) {
-        return operation;
+    if !is_within || shape.leaves(ipa, pa, size, pages_only) <= most {
+        return Ok(operation);
     }
-    let size = if fits(false) { size } else { shape.page() };
-    Operation::Map {
+    let within_block = shape.block() - 1;
+    let alike = (pa & !within_block) | (ipa & within_block);
+    let fits = |pa: &u64| shape.leaves(ipa, *pa, size, false) <= most;
+    let (pa, size) = match [pa, alike].into_iter().find(fits) {
+        Some(pa) => (pa, size),
+        None => (pa, size.min(4 * shape.page())),
+    };
+    Ok(Operation::Map {
         vm,
         ipa,
         pa,
@@ -277,5 +320,5 @@ pub(crate) fn affordable(scene: &Scene, operation: Operation, most: u64) -> Oper
         prot,
         memory,
         pages_only: false,
-    }
+    })
 }

@@ -64,7 +64,7 @@ pub(crate) fn within(u: &mut Unstructured<'_>, shape: &Shape, range: &Range) -> 
     let inner = if block_edge < end { block_edge } else { any };
     weighted(
         u,
-        &[(5, range.ipa), (3, last), (3, inner), (3, any), (2, end)],
+        &[(5, range.ipa), (3, last), (3, inner), (3, any), (1, end)],
     )
 }
 

@@ -70,7 +70,7 @@ pub(super) fn change(sequence: &mut Sequence, u: &mut Unstructured<'_>) -> Resul
     let moves = changed.granule != machine.granule || changed.ipa_bits != machine.ipa_bits;
     if moves {
         for step in &mut sequence.steps {
-            *step = Step::from(relocated(&Shape::new(&machine), &scene, step.operation));
+            *step = Step::from(relocated(u, &Shape::new(&machine), &scene, step.operation)?);
         }
     }
     sequence.machine = changed;
@@ -80,14 +80,19 @@ pub(super) fn change(sequence: &mut Sequence, u: &mut Unstructured<'_>) -> Resul
 /// The operation for another IPA space and granule: what lay in the upper half
 /// keeps its distance from the top, the rest its distance from 0. What lay
 /// outside stays as it is.
-fn relocated(old: &Shape, scene: &Scene, mut operation: Operation) -> Operation {
+fn relocated(
+    u: &mut Unstructured<'_>,
+    old: &Shape,
+    scene: &Scene,
+    mut operation: Operation,
+) -> Result<Operation> {
     if let Some(ipa) = ipa_of(&mut operation) {
         if *ipa >= old.space() {
-            return operation;
+            return Ok(operation);
         }
         if *ipa >= old.space() / 2 {
             *ipa = scene.shape.space().wrapping_sub(old.space() - *ipa);
         }
     }
-    fit(scene, operation)
+    fit(u, scene, operation)
 }

@@ -3,7 +3,7 @@
 use arbitrary::{Result, Unstructured};
 use ops::Operation;
 
-use crate::generate::{self, MOST_LEAVES, Scene, place, weighted};
+use crate::generate::{self, Scene, place, weighted};
 use crate::sequence::{Sequence, Step};
 
 /// Most operations that are added at once.
@@ -116,17 +116,19 @@ fn splice(sequence: &mut Sequence, u: &mut Unstructured<'_>, at: usize) -> Resul
     let scene = Scene::new(u, &sequence.machine)?;
     let from = u.int_in_range(0..=other.steps.len() - 1)?;
     sequence.steps.truncate(at + 1);
-    let moved = other
-        .operations()
-        .skip(from)
-        .map(|operation| fit(&scene, *operation));
-    sequence.steps.extend(moved.map(Step::from));
+    for operation in other.operations().skip(from) {
+        sequence.steps.push(Step::from(fit(u, &scene, *operation)?));
+    }
     Ok(())
 }
 
 /// An operation from another machine as one for this scene: its addresses are
 /// brought into the IPA space and onto this granule's pages, its work is bounded.
-pub(super) fn fit(scene: &Scene, operation: Operation) -> Operation {
+pub(super) fn fit(
+    u: &mut Unstructured<'_>,
+    scene: &Scene,
+    operation: Operation,
+) -> Result<Operation> {
     let page = scene.shape.page();
     let inside = |ipa: u64| ipa & (scene.shape.space() - 1);
     let paged = |bytes: u64| scene.shape.page_of(bytes).max(page);
@@ -168,7 +170,7 @@ pub(super) fn fit(scene: &Scene, operation: Operation) -> Operation {
         },
         other => other,
     };
-    generate::affordable(scene, fitted, MOST_LEAVES)
+    generate::affordable(u, scene, fitted)
 }
 
 /// The IPA at which an operation starts.
@@ -208,7 +210,7 @@ fn edit(
     let scene = scene_before(sequence, u, at)?;
     let mut operation = sequence.steps[at].operation;
     change(&mut operation, u, &scene)?;
-    let operation = generate::affordable(&scene, operation, MOST_LEAVES);
+    let operation = generate::affordable(u, &scene, operation)?;
     if operation == sequence.steps[at].operation {
         return insert(sequence, u, at);
     }

@@ -64,7 +64,7 @@ impl Invalidation {
         if self.count > 0 || self.whole_vmid {
             // The broken entries must be visible to every walker before the TLBI
             // is, or a walker could cache the old ones again behind it.
-            cpu.platform().dsb_ishst();
+            space.barrier(cpu.platform());
             // TLBI applies to the VMID in VTTBR_EL2.
             let before = cpu.loaded();
             cpu.load(space.registers);

@@ -50,7 +50,7 @@ pub(super) fn map<P: Platform, S: PageSource>(
     let result = walk(&space.geometry, space.root, request.range, &mut visitor);
     if visitor.stored {
         // A walker that finds a new entry invalid may not do so after this.
-        visitor.cpu.platform().dsb_ishst();
+        space.barrier(visitor.cpu.platform());
     }
     result
 }
@@ -172,7 +172,7 @@ impl<P: Platform, S: PageSource> Map<'_, '_, '_, P, S> {
         if made > 0 {
             self.stored = true;
             self.cpu.pages().add_references(run.table().page, made);
-            self.space.publish(
+            self.space.clean(
                 self.cpu.platform(),
                 run.at(),
                 u64::from(count) * DESCRIPTOR_BYTES,
@@ -200,8 +200,8 @@ impl<P: Platform, S: PageSource> Map<'_, '_, '_, P, S> {
         }
         // From the start of the run: the flush publishes the entries made before
         // these as well.
-        let published = end.at.raw() - run.at().raw();
-        self.space.publish(self.cpu.platform(), run.at(), published);
+        let cleaned = end.at.raw() - run.at().raw();
+        self.space.clean(self.cpu.platform(), run.at(), cleaned);
         self.pending.flush(self.cpu, self.space);
         let mut slot = first;
         while slot.at < end.at {
@@ -210,7 +210,7 @@ impl<P: Platform, S: PageSource> Map<'_, '_, '_, P, S> {
             slot = slot.next(run);
         }
         let remade = end.at.raw() - first.at.raw();
-        self.space.publish(self.cpu.platform(), first.at, remade);
+        self.space.clean(self.cpu.platform(), first.at, remade);
         self.stored = true;
         left
     }

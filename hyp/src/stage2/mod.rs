@@ -255,9 +255,9 @@ fn new_space<'a, P: Platform, S: PageSource>(
         denied,
     };
     cpu.platform().zero(root, geometry.root_bytes());
-    space.publish(cpu.platform(), root, geometry.root_bytes());
+    space.clean(cpu.platform(), root, geometry.root_bytes());
     // Before VTTBR_EL2 can name it, the root reads zero for every walker.
-    cpu.platform().dsb_ishst();
+    space.barrier(cpu.platform());
     Ok(space)
 }
 

@@ -51,12 +51,31 @@ impl Space<'_> {
         platform.store(at, Descriptor::INVALID.raw());
     }
 
-    /// Makes what was stored to `bytes` of a table visible to a walker that does
-    /// not snoop this CPU's caches; nothing where walkers do.
+    /// Cleans `bytes` of a table for a walker that does not snoop this CPU's
+    /// caches; nothing where walkers do. Complete by the next `barrier`.
     #[inline]
-    pub(super) fn publish<P: Platform>(&self, platform: &P, at: Pa, bytes: u64) {
+    pub(super) fn clean<P: Platform>(&self, platform: &P, at: Pa, bytes: u64) {
         if !self.geometry.coherent_walks() {
             clean(platform, at, bytes);
+        }
+    }
+
+    /// Cleans a whole table that is not linked yet, and waits for it: a walker
+    /// that finds the link must find the table in memory.
+    pub(super) fn clean_table<P: Platform>(&self, platform: &P, at: Pa, bytes: u64) {
+        if !self.geometry.coherent_walks() {
+            clean(platform, at, bytes);
+            self.barrier(platform);
+        }
+    }
+
+    /// Waits until every walker sees what was stored.
+    pub(super) fn barrier<P: Platform>(&self, platform: &P) {
+        if self.geometry.coherent_walks() {
+            platform.dsb_ishst();
+        } else {
+            // A DSB for stores alone does not wait for cleans.
+            platform.dsb_ish();
         }
     }
 
@@ -75,9 +94,9 @@ impl Space<'_> {
         run: &Run,
     ) -> Option<Table> {
         let page = self.new_table(cpu)?;
-        self.publish(cpu.platform(), page, self.geometry.granule().bytes());
+        self.clean_table(cpu.platform(), page, self.geometry.granule().bytes());
         self.make(cpu.platform(), run.at(), self.format.table(page));
-        self.publish(cpu.platform(), run.at(), DESCRIPTOR_BYTES);
+        self.clean(cpu.platform(), run.at(), DESCRIPTOR_BYTES);
         cpu.pages().add_references(run.table().page, 1);
         Some(Table {
             page,
@@ -100,14 +119,14 @@ impl Space<'_> {
         self.fill(cpu.platform(), page, level, block);
         cpu.pages()
             .add_references(page, self.geometry.granule().entries());
-        self.publish(cpu.platform(), page, self.geometry.granule().bytes());
+        self.clean_table(cpu.platform(), page, self.geometry.granule().bytes());
 
         self.break_entry(cpu.platform(), run.at());
-        self.publish(cpu.platform(), run.at(), DESCRIPTOR_BYTES);
+        self.clean(cpu.platform(), run.at(), DESCRIPTOR_BYTES);
         pending.add_entry(run.entry_start());
         pending.flush(cpu, self);
         self.make(cpu.platform(), run.at(), self.format.table(page));
-        self.publish(cpu.platform(), run.at(), DESCRIPTOR_BYTES);
+        self.clean(cpu.platform(), run.at(), DESCRIPTOR_BYTES);
         Some(Table { page, level })
     }
 

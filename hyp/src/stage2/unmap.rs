@@ -111,7 +111,7 @@ impl<P: Platform, S: PageSource> Visitor for Unmap<'_, '_, '_, P, S> {
         if self.cpu.pages().references(child.page) == 0 {
             self.space.break_entry(self.cpu.platform(), run.at());
             self.space
-                .publish(self.cpu.platform(), run.at(), DESCRIPTOR_BYTES);
+                .clean(self.cpu.platform(), run.at(), DESCRIPTOR_BYTES);
             self.pending.add_entry(run.entry_start());
             self.pending.retire(self.cpu.pages(), child.page);
             self.cpu.pages().drop_references(run.table().page, 1);
@@ -156,7 +156,7 @@ impl<P: Platform, S: PageSource> Unmap<'_, '_, '_, P, S> {
             slot = slot.next(run);
         }
         if removed > 0 {
-            space.publish(platform, run.at(), u64::from(count) * DESCRIPTOR_BYTES);
+            space.clean(platform, run.at(), u64::from(count) * DESCRIPTOR_BYTES);
             self.cpu.pages().drop_references(run.table().page, removed);
         }
     }

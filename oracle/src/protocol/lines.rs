@@ -13,11 +13,22 @@ const LINE: u64 = 64;
 pub(super) struct Lines {
     /// One bit for each line of the pool.
     dirty: Vec<u64>,
+    /// The same for lines whose clean no `DSB ISH` has completed: only a DSB that
+    /// waits for loads and stores completes cache maintenance (DDI 0487 K.a, B2.3).
+    cleaning: Vec<u64>,
+    /// Addresses of these lines, written again since or not.
+    issued: Vec<u64>,
     /// Lines of reachable tables that were written since the last barrier, by address.
     unpublished: Vec<u64>,
 }
 
 impl Lines {
+    /// The lines of another machine.
+    pub(super) fn reset(&mut self) {
+        self.clear();
+        self.issued.clear();
+    }
+
     pub(super) fn clear(&mut self) {
         self.unpublished.clear();
     }
@@ -32,8 +43,10 @@ impl Lines {
             };
             if word >= self.dirty.len() {
                 self.dirty.resize(word + 1, 0);
+                self.cleaning.resize(word + 1, 0);
             }
             self.dirty[word] |= bit;
+            self.cleaning[word] &= !bit;
             if reachable {
                 self.unpublished.push(line);
             }
@@ -41,11 +54,23 @@ impl Lines {
         }
     }
 
+    /// A clean is issued for the line of `at`.
     pub(super) fn clean(&mut self, tables: &Tables, at: u64) {
         if let Some((word, bit)) = index(tables, at)
-            && let Some(word) = self.dirty.get_mut(word)
+            && let Some(word) = self.cleaning.get_mut(word)
         {
-            *word &= !bit;
+            *word |= bit;
+            self.issued.push(at);
+        }
+    }
+
+    /// A `DSB ISH`: the cleans before it are complete.
+    pub(super) fn complete(&mut self, tables: &Tables) {
+        for at in self.issued.drain(..) {
+            if let Some((word, bit)) = index(tables, at) {
+                self.dirty[word] &= !(self.cleaning[word] & bit);
+                self.cleaning[word] &= !bit;
+            }
         }
     }
 

@@ -79,7 +79,7 @@ impl Protocol {
 
     /// As [`Protocol::new`], but keeps the buffers.
     pub fn reset(&mut self, machine: &Machine) {
-        self.lines.clear();
+        self.lines.reset();
         *self = Protocol {
             spaces: std::mem::take(&mut self.spaces),
             lines: std::mem::take(&mut self.lines),
@@ -318,7 +318,7 @@ impl Protocol {
             Some(line) => {
                 let place = tables.place(number);
                 let what = format!(
-                    "a level {} table is linked, and its line at {line:#x} is not cleaned",
+                    "a level {} table is linked, and no DSB ISH completes a clean of its line at {line:#x}",
                     place.level
                 );
                 Err(Finding::new(Class::Cache, "G5", what).at(place.vm, place.ipa, 0))
@@ -331,7 +331,7 @@ impl Protocol {
             None => Ok(()),
             Some(line) => {
                 let what = format!(
-                    "the descriptors in the line at {line:#x} are not cleaned before the barrier that publishes them"
+                    "a barrier publishes descriptors in the line at {line:#x}, and completes no clean of it"
                 );
                 let number = tables.number(line).unwrap_or_default();
                 let place = tables.entry_place(number, line);
@@ -349,6 +349,7 @@ impl Protocol {
             Barrier::DsbIshst => {}
             Barrier::DsbIsh => {
                 self.full_barrier = self.now;
+                self.lines.complete(tables);
                 for space in &mut self.spaces {
                     space.pending.complete();
                 }
