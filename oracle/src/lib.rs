@@ -2,8 +2,10 @@
 //! architecture (DDI 0487) and the contract (`docs/contract.md`) alone.
 //!
 //! - `arch`: machine features and granules, the architecture's own numbers;
-//! - `walk`: what the bytes in table memory mean;
+//! - `walk`: what the bytes in Stage-2 table memory mean;
+//! - `stage1`: what those of EL2's own stage 1 mean;
 //! - `ranges`: the whole address space of a table as maximal ranges;
+//! - `report`: what the syndrome registers say of a walk;
 //! - `model`: what the contract promises;
 //! - `ledger`: who owns which page;
 //! - `protocol`: the order of stores, invalidations and barriers;
@@ -16,12 +18,16 @@
 #![forbid(unsafe_code)]
 
 pub mod arch;
+mod descriptor;
 pub mod event;
 pub mod judge;
 pub mod ledger;
 pub mod model;
 pub mod operation;
+mod params;
 pub mod protocol;
 pub mod ranges;
+pub mod report;
+pub mod stage1;
 pub mod verdict;
 pub mod walk;

@@ -3,9 +3,13 @@
 //! It leaves out what a single access adds: permission checks and hardware's own
 //! updates. The decisions about a descriptor are `walk`'s.
 
-use crate::walk::{
-    Entry, FaultKind, Leaf, Memory, Permissions, Reported, Stage2, State, Unusable, Why,
-};
+mod collector;
+
+pub(crate) use collector::{Regime, collect};
+
+use crate::descriptor::Unusable;
+use crate::params::{State, WalkParams};
+use crate::walk::{FaultKind, Leaf, Memory, Permissions, Reported, Stage2, Why};
 
 /// A stretch of IPA space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,222 +100,80 @@ pub fn ranges_within<M: Memory + ?Sized>(
     memory: &M,
     budget: u64,
 ) -> Result<Vec<Range>, BudgetExceeded> {
-    let mut collector = Collector {
-        stage2,
-        memory,
-        budget: BudgetExceeded { budget },
-        left: budget,
-        ranges: Vec::new(),
-    };
-    match stage2.state {
-        State::Valid => collector.root()?,
-        State::Invalid => {}
-        State::Off => collector.identity(),
-        State::Open { why, ipa_bits } => {
-            let bits = ipa_bits.min(stage2.stage1_bits);
-            collector.push(0, 1 << bits, Meaning::Unpredictable(why));
-        }
-        State::OversizeBase => {
-            let meaning = Meaning::Fault {
-                kind: FaultKind::AddressSize,
-                level: 0,
-            };
-            collector.push(0, 1 << stage2.ipa_bits(), meaning);
-        }
-    }
-    Ok(collector.ranges)
+    collect(stage2, memory, budget)
 }
 
-/// The Contiguous bit, which makes a leaf's meaning depend on its place.
-const CONTIGUOUS: u64 = 1 << 52;
+impl Regime for Stage2 {
+    type Inherited = ();
+    type Meaning = Meaning;
+    type Range = Range;
 
-/// A traversal of the tables in ascending order of IPA.
-struct Collector<'a, M: ?Sized> {
-    stage2: &'a Stage2,
-    memory: &'a M,
-    budget: BudgetExceeded,
-    /// What is left of the budget.
-    left: u64,
-    ranges: Vec<Range>,
-}
-
-/// One table, or the concatenated tables of the root.
-#[derive(Clone, Copy)]
-struct Table {
-    level: i8,
-    at: u64,
-    entries: u64,
-    /// First IPA that it resolves.
-    ipa: u64,
-}
-
-/// A mapped leaf of the table at hand. Another leaf that differs from it in its address
-/// alone means the same at another address, which saves most decoding.
-#[derive(Clone, Copy)]
-struct Template {
-    /// The descriptor without its address field.
-    bits: u64,
-    /// Its meaning where the address field is 0.
-    meaning: Meaning,
-    /// IPA and address field of the leaf that continues the last one of this template.
-    next: (u64, u64),
-}
-
-impl<M: Memory + ?Sized> Collector<'_, M> {
-    fn identity(&mut self) {
-        let leaf = Leaf {
-            pa: 0,
-            permissions: Permissions::ALL,
-        };
-        let meaning = mapped(leaf, self.stage2.controls.stage1_attributes());
-        self.push(0, 1 << self.stage2.stage1_bits, meaning);
+    fn params(&self) -> &WalkParams {
+        &self.params
     }
 
-    fn root(&mut self) -> Result<(), BudgetExceeded> {
-        let (Some(level), Some((at, _))) = (self.stage2.start_level(), self.stage2.root()) else {
-            return Ok(());
-        };
-        let entries = (1 << self.stage2.ipa_bits()) / self.stage2.entry_bytes(level);
-        self.table(Table {
-            level,
-            at,
-            entries,
-            ipa: 0,
-        })
+    fn state(&self) -> State {
+        self.state
     }
 
-    /// Goes through a table. It descends four times at most, since tables of the final
-    /// level link none.
-    fn table(&mut self, table: Table) -> Result<(), BudgetExceeded> {
-        self.left = self.left.checked_sub(table.entries).ok_or(self.budget)?;
-        let entry_bytes = self.stage2.entry_bytes(table.level);
-        // The address field that every format has in place: bits 47 to lsb.
-        let field = (1 << 48) - entry_bytes;
-        let limit = 1 << self.stage2.output_bits.min(48);
-        let mut template: Option<Template> = None;
-        for index in 0..table.entries {
-            let ipa = table.ipa + index * entry_bytes;
-            let Some(descriptor) = self.memory.read(table.at + index * 8) else {
-                self.fault(ipa, entry_bytes, FaultKind::ExternalAbort, table.level);
-                continue;
-            };
-            if descriptor & 1 == 0 {
-                continue;
-            }
-            let address = descriptor & field;
-            let next = (ipa + entry_bytes, address + entry_bytes);
-            if let Some(same) = &mut template
-                && descriptor & !field == same.bits
-                && address < limit
-            {
-                if (ipa, address) == same.next {
-                    self.extend(entry_bytes);
-                } else {
-                    self.push(ipa, entry_bytes, same.meaning.at(address));
-                }
-                same.next = next;
-            } else if let Some(meaning) = self.entry(table.level, ipa, descriptor)?
-                && descriptor & CONTIGUOUS == 0
-            {
-                template = Some(Template {
-                    bits: descriptor & !field,
-                    meaning: meaning.at(address.wrapping_neg()),
-                    next,
-                });
-            }
-        }
-        Ok(())
+    fn base(&self) -> u64 {
+        self.base
     }
 
-    /// One valid entry. It returns the meaning of a leaf that is mapped in full.
-    fn entry(
-        &mut self,
-        level: i8,
-        ipa: u64,
-        descriptor: u64,
-    ) -> Result<Option<Meaning>, BudgetExceeded> {
-        match self.stage2.entry(level, descriptor) {
-            Entry::Invalid => Ok(None),
-            Entry::Leaf { pa } => Ok(self.leaf(level, ipa, descriptor, pa)),
-            Entry::Table { next } if self.stage2.is_oversize(next) => {
-                let bytes = self.stage2.entry_bytes(level);
-                self.fault(ipa, bytes, FaultKind::AddressSize, level);
-                Ok(None)
-            }
-            Entry::Table { next } => {
-                let entries = self.stage2.entries_per_table().into();
-                self.table(Table {
-                    level: level + 1,
-                    at: next,
-                    entries,
-                    ipa,
-                })?;
-                Ok(None)
-            }
-        }
+    fn fetch<M: Memory + ?Sized>(&self, memory: &M, at: u64) -> Option<u64> {
+        memory.read(at)
     }
 
-    fn leaf(&mut self, level: i8, ipa: u64, descriptor: u64, pa: u64) -> Option<Meaning> {
-        let bytes = self.stage2.entry_bytes(level);
-        // A block that is larger than the output size can be used up to there.
-        let usable = bytes.min(1 << self.stage2.output_bits);
-        let meaning = self.meaning(level, ipa, descriptor, pa);
-        self.push(ipa, usable, meaning);
-        if usable < bytes {
-            let beyond = self.meaning(level, ipa + usable, descriptor, pa);
-            self.push(ipa + usable, bytes - usable, beyond);
-            return None;
-        }
-        matches!(meaning, Meaning::Mapped { .. }).then_some(meaning)
-    }
+    fn below(&self, (): (), _table: u64) {}
 
     /// What a leaf means at one address. `pa` is its address field.
-    fn meaning(&self, level: i8, ipa: u64, descriptor: u64, pa: u64) -> Meaning {
-        match self.stage2.leaf(level, descriptor, pa, ipa) {
-            Err(Unusable::Open(why)) => Meaning::Unpredictable(why),
-            Err(Unusable::Fault(kind)) => Meaning::Fault { kind, level },
-            Ok(leaf) => match self.stage2.reported(descriptor) {
+    #[inline]
+    fn leaf(&self, (): (), level: i8, descriptor: u64, pa: u64, ipa: u64) -> Meaning {
+        match self.leaf(level, descriptor, pa, ipa) {
+            Err(reason) => Self::unusable(reason, level),
+            Ok(leaf) => match self.reported(descriptor) {
                 Err(why) => Meaning::Unpredictable(why),
                 Ok(reported) => mapped(leaf, reported),
             },
         }
     }
 
-    fn fault(&mut self, ipa: u64, bytes: u64, kind: FaultKind, level: i8) {
-        self.push(ipa, bytes, Meaning::Fault { kind, level });
+    fn unusable(reason: Unusable, level: i8) -> Meaning {
+        let kind = match reason {
+            Unusable::Open(why) => return Meaning::Unpredictable(why),
+            Unusable::AddressSize => FaultKind::AddressSize,
+            Unusable::AccessFlag => FaultKind::AccessFlag,
+            Unusable::ExternalAbort => FaultKind::ExternalAbort,
+        };
+        Meaning::Fault { kind, level }
     }
 
-    /// Widens the last range.
-    fn extend(&mut self, bytes: u64) {
-        if let Some(last) = self.ranges.last_mut() {
-            last.bytes += bytes;
+    fn untranslated(&self) -> (u8, Meaning) {
+        let leaf = Leaf {
+            pa: 0,
+            permissions: Permissions::ALL,
+        };
+        let meaning = mapped(leaf, self.controls.stage1_attributes());
+        (self.stage1_bits, meaning)
+    }
+
+    #[inline]
+    fn advance(meaning: Meaning, offset: u64) -> Meaning {
+        meaning.at(offset)
+    }
+
+    #[inline]
+    fn range(ipa: u64, bytes: u64, meaning: Meaning) -> Range {
+        Range {
+            ipa,
+            bytes,
+            meaning,
         }
     }
 
     #[inline]
-    fn push(&mut self, ipa: u64, bytes: u64, meaning: Meaning) {
-        if self
-            .ranges
-            .last()
-            .is_some_and(|last| last.ipa + last.bytes == ipa && last.continues_as(meaning))
-        {
-            self.extend(bytes);
-        } else {
-            self.ranges.push(Range {
-                ipa,
-                bytes,
-                meaning,
-            });
-        }
-    }
-}
-
-impl Range {
-    /// Whether the meaning at the end of this range is the same, and its physical
-    /// address the next.
-    #[inline]
-    fn continues_as(&self, next: Meaning) -> bool {
-        self.meaning.at(self.bytes) == next
+    fn parts(range: &mut Range) -> (u64, &mut u64, Meaning) {
+        (range.ipa, &mut range.bytes, range.meaning)
     }
 }
 

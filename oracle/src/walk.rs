@@ -16,7 +16,6 @@
 mod answer;
 mod attributes;
 mod configuration;
-mod descriptor;
 mod leaf;
 mod trace;
 mod translate;
@@ -24,10 +23,10 @@ mod translate;
 pub use answer::{Answer, Fault, FaultKind, Translation, Update, Why};
 pub(crate) use attributes::Reported;
 pub use configuration::Stage2;
-pub(crate) use configuration::State;
-pub use descriptor::Entry;
-pub(crate) use leaf::{Leaf, Permissions, Unusable};
+pub(crate) use leaf::{Leaf, Permissions};
 pub use trace::{Decision, Step, trace};
+
+pub use crate::descriptor::Entry;
 
 /// The registers that Stage-2 translation reads, as raw values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

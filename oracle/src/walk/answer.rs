@@ -78,7 +78,7 @@ pub enum FaultKind {
 }
 
 impl Fault {
-    pub(super) const fn new(kind: FaultKind, level: i8) -> Fault {
+    pub(crate) const fn new(kind: FaultKind, level: i8) -> Fault {
         Fault {
             kind,
             level,
@@ -112,35 +112,40 @@ impl Fault {
     }
 }
 
-/// What the architecture leaves open. Nothing else may make a walk unpredictable.
+/// What the architecture leaves open, at stage 2 or in EL2's stage 1. Nothing else may
+/// make a walk unpredictable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Why {
-    /// `VTCR_EL2.TG0` is 0b11 or names a granule that is not implemented: it acts as
-    /// an IMPLEMENTATION DEFINED one that is (`AArch64.S2DecodeTG0`).
+    /// TG0 is 0b11 or names a granule that is not implemented: it acts as an
+    /// IMPLEMENTATION DEFINED one that is (`AArch64.S2DecodeTG0`,
+    /// `AArch64.S1DecodeTG0`).
     Granule,
-    /// `VTCR_EL2.T0SZ` is below the minimum without FEAT_LPA, or above the maximum:
-    /// a Translation fault at level 0, or as if it were the limit
-    /// (`AArch64.S2TxSZFaults`).
+    /// T0SZ is below the minimum without FEAT_LPA (in stage 1: without FEAT_LVA), or
+    /// above the maximum: a Translation fault at level 0, or as if it were the limit
+    /// (`AArch64.S2TxSZFaults`, `AArch64.S1TxSZFaults`).
     T0sz,
-    /// `VTCR_EL2.PS` is 0b111, a reserved output size (`AArch64.PhysicalAddressSize`).
+    /// PS is 0b111, a reserved output size (`AArch64.PhysicalAddressSize`).
     OutputSize,
-    /// `VTTBR_EL2.BADDR` is not aligned to the size of the start level's table: the
-    /// low bits are taken as 0, or spoil the walk (`AArch64.S2TTBaseAddress`).
+    /// The base address is not aligned to the size of the start level's table: the low
+    /// bits are taken as 0, or spoil the walk (`AArch64.S2TTBaseAddress`,
+    /// `AArch64.S1TTBaseAddress`).
     MisalignedBase,
-    /// A Contiguous bit where the region is larger than the IPA space
-    /// (`AArch64.ContiguousBitFaults`), or where IPA and output address differ in
+    /// A Contiguous bit where the region is larger than the input address space
+    /// (`AArch64.ContiguousBitFaults`), or where input and output address differ in
     /// bits that select the entry within the region (`StageOA`).
     Contiguous,
     /// nT in a block descriptor with FEAT_BBM level 1 or 2: a Translation fault, or
     /// none (`AArch64.BlocknTFaults`).
     BlockNt,
-    /// A permitted access through a reserved encoding of MemAttr: any type
-    /// (`S2DecodeMemAttrs`, `AArch64.S2ApplyFWBMemAttrs`).
+    /// A permitted access through a reserved encoding of MemAttr, or of the field of
+    /// `MAIR_EL2` that AttrIndx selects: any type (`S2DecodeMemAttrs`,
+    /// `AArch64.S2ApplyFWBMemAttrs`, `S1ConstrainUnpredictableRESMAIR`).
     MemAttr,
-    /// A permitted access through a reserved encoding of SH, or of `VTCR_EL2.SH0`
-    /// where DS is set: any shareability (`DecodeShareability`).
+    /// A permitted access through a reserved encoding of SH, or of SH0 where DS is set:
+    /// any shareability (`DecodeShareability`).
     Shareability,
     /// A permitted fetch from Device memory: a Permission fault, or a fetch as from
-    /// Normal Non-cacheable (`AArch64.S2CheckPermissions`).
+    /// Normal Non-cacheable (`AArch64.S2CheckPermissions`,
+    /// `AArch64.S1CheckPermissions`).
     FetchFromDevice,
 }

@@ -1,10 +1,11 @@
 //! One walk, from address to answer.
 
 use super::attributes::Reported;
-use super::configuration::State;
-use super::leaf::{ACCESS_FLAG, Leaf, Permissions, Unusable, WRITE_PERMISSION};
+use super::leaf::{Leaf, Permissions, WRITE_PERMISSION};
 use super::trace::{Decision, Step};
 use super::{Access, Answer, Entry, Fault, FaultKind, Memory, Stage2, Translation, Update, Why};
+use crate::descriptor::{ACCESS_FLAG, Unusable};
+use crate::params::Early;
 
 impl Stage2 {
     /// Translates one access.
@@ -24,15 +25,15 @@ impl Stage2 {
         if let Some(answer) = self.before_lookup(ipa) {
             return answer;
         }
-        let mut level = self.shape.start_level;
+        let mut level = self.params.start_level;
         // AArch64.S2SLTTEntryAddress: the index is as wide as the root, concatenated
         // tables included; `before_lookup` has refused all bits above.
-        let mut at = self.base | (ipa >> self.shape.lsb(level)) << 3;
+        let mut at = self.base | (ipa >> self.params.lsb(level)) << 3;
         // It ends: there is no table at the final level.
         loop {
             let descriptor = memory.read(at);
             let decision = match descriptor {
-                None => end(FaultKind::ExternalAbort, level),
+                None => Decision::End(unusable(Unusable::ExternalAbort, level)),
                 Some(descriptor) => self.decide(level, at, descriptor, ipa, access),
             };
             observe(Step {
@@ -45,9 +46,7 @@ impl Stage2 {
                 Decision::End(answer) => return answer,
                 Decision::Table { next } => {
                     level += 1;
-                    // AArch64.TTEntryAddress
-                    let index = ipa >> self.shape.lsb(level) & ((1 << self.shape.stride()) - 1);
-                    at = next | index << 3;
+                    at = self.params.entry_address(level, next, ipa);
                 }
             }
         }
@@ -60,19 +59,13 @@ impl Stage2 {
         if ipa >> self.stage1_bits != 0 {
             return Some(fault(FaultKind::Stage1AddressSize, 0));
         }
-        // AArch64.IPAIsOutOfRange
-        let beyond = |bits: u8| ipa.checked_shr(bits.into()).unwrap_or(0) != 0;
-        let out_of_range = Some(fault(FaultKind::Translation, 0));
-        match self.state {
-            State::Valid if beyond(self.shape.ipa_bits) => out_of_range,
-            State::Valid => None,
-            State::Off => Some(self.untranslated(ipa)),
-            State::Invalid => out_of_range,
-            State::Open { ipa_bits, .. } if beyond(ipa_bits) => out_of_range,
-            State::Open { why, .. } => Some(Answer::Unpredictable(why)),
-            State::OversizeBase if beyond(self.shape.ipa_bits) => out_of_range,
-            State::OversizeBase => Some(fault(FaultKind::AddressSize, 0)),
-        }
+        let early = self.state.before_lookup(ipa, self.params.input_bits)?;
+        Some(match early {
+            Early::Translation => fault(FaultKind::Translation, 0),
+            Early::AddressSize => fault(FaultKind::AddressSize, 0),
+            Early::Untranslated => self.untranslated(ipa),
+            Early::Open(why) => Answer::Unpredictable(why),
+        })
     }
 
     /// The answer where stage 2 is off.
@@ -88,9 +81,11 @@ impl Stage2 {
     /// One turn of the loop in AArch64.S2Walk.
     #[inline]
     fn decide(&self, level: i8, at: u64, descriptor: u64, ipa: u64, access: Access) -> Decision {
-        match self.shape.entry(level, descriptor) {
-            Entry::Invalid => end(FaultKind::Translation, level),
-            Entry::Table { next } if self.is_oversize(next) => end(FaultKind::AddressSize, level),
+        match self.params.entry(level, descriptor) {
+            Entry::Invalid => Decision::End(fault(FaultKind::Translation, level)),
+            Entry::Table { next } if self.params.is_oversize(next) => {
+                Decision::End(unusable(Unusable::AddressSize, level))
+            }
             Entry::Table { next } => Decision::Table { next },
             Entry::Leaf { pa } => {
                 let place = Place {
@@ -111,8 +106,7 @@ impl Stage2 {
         } = place;
         let leaf = match self.leaf(level, descriptor, base, ipa) {
             Ok(leaf) => leaf,
-            Err(Unusable::Open(why)) => return Answer::Unpredictable(why),
-            Err(Unusable::Fault(kind)) => return fault(kind, level),
+            Err(reason) => return unusable(reason, level),
         };
         if !leaf.permissions.permit(access) {
             // AArch64.SettingAccessFlagPermitted: CONSTRAINED UNPREDICTABLE.
@@ -132,10 +126,10 @@ impl Stage2 {
         }
         let mut new = descriptor | ACCESS_FLAG;
         // AArch64.SettingDirtyStatePermitted
-        if access == Access::Write && self.has_dirty_state(descriptor) {
+        if access == Access::Write && self.params.has_dirty_state(descriptor) {
             new |= WRITE_PERMISSION;
         }
-        let size = 1 << self.shape.lsb(level);
+        let size = 1 << self.params.lsb(level);
         Answer::Translation(translation(leaf, reported, level, size, place.update(new)))
     }
 }
@@ -160,8 +154,13 @@ fn fault(kind: FaultKind, level: i8) -> Answer {
     Answer::Fault(Fault::new(kind, level))
 }
 
-fn end(kind: FaultKind, level: i8) -> Decision {
-    Decision::End(fault(kind, level))
+fn unusable(reason: Unusable, level: i8) -> Answer {
+    match reason {
+        Unusable::AddressSize => fault(FaultKind::AddressSize, level),
+        Unusable::AccessFlag => fault(FaultKind::AccessFlag, level),
+        Unusable::ExternalAbort => fault(FaultKind::ExternalAbort, level),
+        Unusable::Open(why) => Answer::Unpredictable(why),
+    }
 }
 
 fn translation(
