@@ -13,7 +13,7 @@ use std::{fmt, panic};
 
 use oracle::verdict::Verdict;
 
-use crate::lockstep::Lockstep;
+use crate::lockstep::{self, Lockstep};
 use crate::sequence::Sequence;
 use crate::wire::{self, WireError};
 
@@ -85,10 +85,17 @@ pub fn stage2_ops(input: &[u8]) -> Result<(), Rejected> {
     diverged.map_or(Ok(()), |verdict| report(&verdict, &sequence, summary))
 }
 
+/// What to do with a divergence.
+const REPLAY: &str = "
+Replay it on the host and at EL2, with the file that the fuzzer names below:
+    cargo run -p qemu-runner -- replay FILE
+";
+
 /// Prints a divergence, and ends in the panic by which fuzzers know it.
 #[cold]
 fn report(verdict: &Verdict, sequence: &Sequence, summary: &Summary) -> ! {
-    eprintln!("{verdict}\n{sequence}\nUp to here:\n{summary}");
+    let marked = lockstep::marked(sequence, verdict);
+    eprintln!("{verdict}\n{marked}\n{REPLAY}\nUp to here:\n{summary}");
     panic!(
         "stage2: {}: {}",
         verdict.finding.class, verdict.finding.rule

@@ -323,7 +323,7 @@ fn a_mapping_beyond_the_range_is_isolation() {
 }
 
 #[test]
-fn a_table_that_stays_empty_shows_in_the_fault_level() {
+fn a_table_that_stays_empty_is_a_leak() {
     let both = Operation::Unmap {
         vm: 0,
         ipa: 0,
@@ -333,7 +333,7 @@ fn a_table_that_stays_empty_shows_in_the_fault_level() {
     events.insert(3, store(L3 + 8, page(GUEST + PAGE), 0));
     events.insert(6, ipas2(PAGE));
     let result = Session::mapped().step(both, Outcome::Done, &events);
-    assert_found(result, Class::WrongFault, "U7");
+    assert_found(result, Class::Leak, "U8");
 }
 
 #[test]

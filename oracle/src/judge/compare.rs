@@ -12,6 +12,8 @@ pub(super) struct Views<'a, M: ?Sized> {
     pub(super) vm: usize,
     pub(super) stage2: &'a Stage2,
     pub(super) memory: &'a M,
+    /// Tables that the VM holds, root pages included, as the ledger counts them.
+    pub(super) tables_held: usize,
     /// The clause that promises what the model says.
     pub(super) rule: &'static str,
 }
@@ -175,9 +177,27 @@ impl<M: Memory + ?Sized> Views<'_, M> {
         Err(finding.differs("result", demanded, shown(fault)))
     }
 
+    /// Whether a fault comes from a table that the contract does not have there:
+    /// the cause is the page, the level of the fault its consequence.
+    fn holds_empty_table(&self, level: i8, fault: &Fault) -> bool {
+        fault.kind == FaultKind::Translation
+            && fault.level > level
+            && self.tables_held > self.model.tables(self.vm) as usize
+    }
+
     fn unmapped(&self, ipa: u64, level: i8, fault: &Fault) -> Result<(), Finding> {
         if fault.kind == FaultKind::Translation && fault.level == level {
             return Ok(());
+        }
+        if self.holds_empty_table(level, fault) {
+            let what = format!(
+                "an empty level {} table stays linked at IPA {ipa:#x}",
+                fault.level
+            );
+            let mut finding = self.finding(Class::Leak, ipa, what);
+            finding.rule = "U8";
+            let demanded = self.model.tables(self.vm).to_string();
+            return Err(finding.differs("tables", demanded, self.tables_held.to_string()));
         }
         let what = format!(
             "an access to IPA {ipa:#x} takes a {:?} fault at level {}",

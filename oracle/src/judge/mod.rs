@@ -337,6 +337,7 @@ impl Judge {
             vm,
             stage2: &stage2,
             memory,
+            tables_held: self.observer.ledger.held_by(vm),
             rule: promise(operation, outcome),
         };
         for &ipa in self.model.edges() {

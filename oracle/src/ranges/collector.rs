@@ -7,6 +7,10 @@ use crate::descriptor::{CONTIGUOUS, Entry, Unusable};
 use crate::params::{State, WalkParams};
 use crate::walk::Memory;
 
+/// Entries that are passed over at once where all are zero: tables are sparse.
+const STRETCH: u64 = ZEROES.len() as u64;
+const ZEROES: [u64; 64] = [0; 64];
+
 /// A stage of translation, as far as going through its tables needs it.
 pub(crate) trait Regime {
     /// What table descriptors hand down to the entries below them; the default is
@@ -135,7 +139,10 @@ impl<R: Regime, M: Memory + ?Sized> Collector<'_, R, M> {
         let field = (1 << 48) - entry_bytes;
         let limit = 1 << params.output_bits.min(48);
         let mut template: Option<Template<R>> = None;
-        for index in 0..table.entries {
+        let mut next_index = 0;
+        while next_index < table.entries {
+            let index = next_index;
+            next_index += 1;
             let input = table.input + index * entry_bytes;
             let Some(descriptor) = self.regime.fetch(self.memory, table.at + index * 8) else {
                 let meaning = R::unusable(Unusable::ExternalAbort, table.level);
@@ -143,6 +150,7 @@ impl<R: Regime, M: Memory + ?Sized> Collector<'_, R, M> {
                 continue;
             };
             if descriptor & 1 == 0 {
+                next_index += self.zeroes_behind(table, index, descriptor);
                 continue;
             }
             let address = descriptor & field;
@@ -168,6 +176,18 @@ impl<R: Regime, M: Memory + ?Sized> Collector<'_, R, M> {
             }
         }
         Ok(())
+    }
+
+    /// How many entries behind the invalid one at `index` can be passed over, since
+    /// they are zero as well.
+    fn zeroes_behind(&self, table: Table<R::Inherited>, index: u64, descriptor: u64) -> u64 {
+        let starts = descriptor == 0 && index.is_multiple_of(STRETCH);
+        let is_whole = table.entries - index >= STRETCH;
+        if starts && is_whole && self.memory.holds(table.at + index * 8, &ZEROES) {
+            STRETCH - 1
+        } else {
+            0
+        }
     }
 
     /// One valid entry. It returns the meaning of a leaf that is all within the output
