@@ -107,18 +107,18 @@ fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
     bytes[at..at + value.len()].copy_from_slice(value);
 }
 
+// The areas follow each other inside the window.
+const _: () = {
+    assert!(DESCRIPTION_AT + DESCRIPTION_BYTES <= REQUEST_NUMBER_AT);
+    assert!(PROGRESS_AT + 8 <= REQUEST_AT);
+    assert!(REQUEST_AT + MAX_REQUEST_BYTES <= REPLY_AT);
+    assert!(REPLY_AT + REPLY_HEADER_BYTES + MAX_STEPS * STEP_BYTES <= EVENTS_AT);
+    assert!((EVENTS_AT + EVENTS_BYTES) as u64 == MAILBOX.bytes);
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn areas_follow_each_other_inside_the_window() {
-        assert!(DESCRIPTION_AT + DESCRIPTION_BYTES <= REQUEST_NUMBER_AT);
-        assert!(PROGRESS_AT + 8 <= REQUEST_AT);
-        assert!(REQUEST_AT + MAX_REQUEST_BYTES <= REPLY_AT);
-        assert!(REPLY_AT + REPLY_HEADER_BYTES + MAX_STEPS * STEP_BYTES <= EVENTS_AT);
-        assert_eq!((EVENTS_AT + EVENTS_BYTES) as u64, MAILBOX.bytes);
-    }
 
     #[test]
     fn window_is_the_hypervisors_and_apart_from_the_sentinel() {
