@@ -187,7 +187,7 @@ impl Format {
         ((1 << 48) - 1) & !(self.granule_bytes - 1)
     }
 
-    /// PA[51:48], which only 64K with FEAT_LPA reaches, goes to bits 15:12.
+    /// `PA[51:48]`, which only 64K with FEAT_LPA reaches, goes to bits 15:12.
     #[inline]
     const fn place(self, pa: Pa) -> u64 {
         pa.raw() & ((1 << 48) - 1) | (pa.raw() >> 48) << 12

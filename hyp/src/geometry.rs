@@ -219,7 +219,7 @@ impl Geometry {
         1 << self.output_bits()
     }
 
-    /// Whether descriptors hold PA[51:48] in bits 15:12 (64K with FEAT_LPA).
+    /// Whether descriptors hold `PA[51:48]` in bits 15:12 (64K with FEAT_LPA).
     #[inline]
     #[must_use]
     pub const fn has_wide_output(&self) -> bool {

@@ -25,7 +25,7 @@ pub trait Platform {
     /// Zeroes table memory; `bytes` is a multiple of the granule.
     fn zero(&self, at: Pa, bytes: u64);
 
-    /// `TLBI IPAS2E1IS, Xt`; bits 39:0 hold IPA[51:12].
+    /// `TLBI IPAS2E1IS, Xt`; bits 39:0 hold `IPA[51:12]`.
     fn tlbi_ipas2e1is(&self, operand: u64);
 
     /// `TLBI VMALLE1IS`.

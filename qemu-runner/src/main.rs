@@ -44,7 +44,7 @@ enum Command {
         #[command(flatten)]
         common: Common,
     },
-    /// Run everything under corpora/ and print a table
+    /// Run everything tracked under corpora/ and print a table
     #[command(after_help = EXAMPLES)]
     Regress {
         /// Another directory than the workspace's corpora/

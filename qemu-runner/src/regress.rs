@@ -1,4 +1,5 @@
-//! `qemu-runner regress`: everything under `corpora/`, as a table.
+//! `qemu-runner regress`: everything tracked under `corpora/`, as a table. What a
+//! fuzzer found on this machine is left out unless its directory is named.
 
 use crate::replay::graver;
 use qemu_runner::compare::Counts;
@@ -28,6 +29,11 @@ struct Totals {
 /// Judges every sequence below the directory, prints a line for each, the verdict
 /// of each divergence, and the totals last.
 pub(crate) fn run(directory: Option<PathBuf>, verbose: bool, mut runner: Runner) -> Exit {
+    let finds = if directory.is_some() {
+        Finds::Taken
+    } else {
+        Finds::LeftOut
+    };
     let Some(directory) = directory.or_else(|| Some(workspace::root()?.join("corpora"))) else {
         eprintln!("there is no corpora/ here or upwards: name a directory");
         return Exit::Input;
@@ -37,6 +43,9 @@ pub(crate) fn run(directory: Option<PathBuf>, verbose: bool, mut runner: Runner)
         eprintln!("{}: cannot be listed: {error}", directory.display());
         return Exit::Input;
     }
+    let listed = files.len();
+    files.retain(|file| finds == Finds::Taken || !is_find(file));
+    let left_out = listed - files.len();
     if files.is_empty() {
         eprintln!("{}: holds no sequence", directory.display());
         return Exit::Input;
@@ -47,8 +56,24 @@ pub(crate) fn run(directory: Option<PathBuf>, verbose: bool, mut runner: Runner)
     let exit = rows
         .values()
         .fold(Exit::Agrees, |exit, row| graver(exit, totals.add(row)));
+    if left_out > 0 {
+        println!("{left_out} finds of the fuzzer left out: name their directory to run them");
+    }
     totals.print(verbose);
     exit
+}
+
+/// What becomes of files that libFuzzer has named.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Finds {
+    Taken,
+    LeftOut,
+}
+
+/// Whether libFuzzer has named the file: 40 hexadecimal digits.
+fn is_find(file: &Path) -> bool {
+    let name = file.file_name().map(|name| name.as_encoded_bytes());
+    name.is_some_and(|name| name.len() == 40 && name.iter().all(u8::is_ascii_hexdigit))
 }
 
 /// Judges the files grouped by CPU model, so that each is booted once, and prints

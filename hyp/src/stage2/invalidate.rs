@@ -95,7 +95,7 @@ impl Invalidation {
     }
 }
 
-/// `Xt` of `TLBI IPAS2E1IS`: IPA[51:12] in bits 39:0 whatever the granule, and no
+/// `Xt` of `TLBI IPAS2E1IS`: `IPA[51:12]` in bits 39:0 whatever the granule, and no
 /// TTL hint.
 const fn ipa_operand(ipa: Ipa) -> u64 {
     ipa.raw() >> 12 & ((1 << 40) - 1)

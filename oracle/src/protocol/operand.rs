@@ -4,14 +4,14 @@ use std::fmt;
 
 use crate::arch::Granule;
 
-/// Bits 39:0: IPA[51:12].
+/// Bits 39:0: `IPA[51:12]`.
 const IPA_MASK: u64 = (1 << 40) - 1;
 
 /// Bits 47:44.
 const TTL_SHIFT: u32 = 44;
 
 /// Bits 63:48 and 43:40 are RES0, NS (bit 63) included in Non-secure state, and
-/// IPA[55:52] without FEAT_D128.
+/// `IPA[55:52]` without FEAT_D128.
 const RESERVED: u64 = 0xffff_0f00_0000_0000;
 
 /// A decoded operand.

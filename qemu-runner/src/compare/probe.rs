@@ -8,7 +8,7 @@ use ops::AccessKind;
 use ops::mailbox::{Answer, StepReply};
 use oracle::walk::{self, Fault, FaultKind, Translation};
 
-/// `HPFAR_EL2.FIPA`: IPA[55:12] from bit 4 on.
+/// `HPFAR_EL2.FIPA`: `IPA[55:12]` from bit 4 on.
 const FIPA: u64 = 0x0000_ffff_ffff_fff0;
 /// `PAR_EL1.PA`.
 const PAR_PA: u64 = 0x000f_ffff_ffff_f000;
