@@ -12,6 +12,7 @@ use hyp::geometry::{Configuration, Granule};
 use hyp::pages::{PageInfo, Pool};
 use hyp::platform::Platform;
 use hyp::stage2::{Mapping, Stage2};
+use hyp::vmid::Vmid;
 use std::hint::black_box;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::Release};
@@ -98,7 +99,7 @@ impl Bench {
             start_level: None,
             coherent_walks: true,
         };
-        vm.create(&mut cpu, &configuration, 1, &[])
+        vm.create(&mut cpu, &configuration, vmid(1), &[])
             .expect("the configuration is legal");
         cpu.top_up(600);
         Bench { cpu, vm }
@@ -267,4 +268,8 @@ fn count_instructions(case: &Case) -> std::io::Result<u64> {
         .lines()
         .find_map(|line| line.split("Collected : ").nth(1)?.trim().parse().ok());
     count.ok_or_else(|| std::io::Error::other(log.into_owned()))
+}
+
+fn vmid(number: u16) -> Vmid {
+    Vmid::new(number).expect("1 to 255")
 }

@@ -86,6 +86,12 @@ impl IpaRange {
         }
     }
 
+    /// The range from 0 up to, not including, `end`.
+    #[must_use]
+    pub const fn up_to(end: Ipa) -> IpaRange {
+        IpaRange { start: Ipa(0), end }
+    }
+
     /// First address.
     #[inline]
     #[must_use]

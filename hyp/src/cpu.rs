@@ -98,8 +98,9 @@ impl<'a, P: Platform, S: PageSource> Cpu<'a, P, S> {
         if wanted.vttbr == self.loaded.vttbr {
             return;
         }
-        // VTCR_EL2 first: no walk may see the new root with the old geometry. No
-        // walk happens for `NONE`, whose geometry does not matter.
+        // At EL2 the guest's regime is out of context: nothing walks with these until
+        // the ISB, so that their order is a convention (clause A2). `NONE` has no
+        // geometry.
         if wanted != Registers::NONE && wanted.vtcr != self.loaded.vtcr {
             self.platform.write_vtcr_el2(wanted.vtcr);
             self.loaded.vtcr = wanted.vtcr;

@@ -4,7 +4,8 @@
 //!
 //! Left out in this version: IPA sizes outside of 32 to 48 bits, TTST, DS.
 
-use crate::addr::{Ipa, Pa};
+use crate::addr::{Ipa, IpaRange, Pa};
+use crate::vmid::Vmid;
 
 /// A translation granule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -213,6 +214,12 @@ impl Geometry {
         1 << self.ipa_bits
     }
 
+    /// The guest's whole address space.
+    #[must_use]
+    pub const fn ipa_space(&self) -> IpaRange {
+        IpaRange::up_to(Ipa::new(self.ipa_limit()))
+    }
+
     /// First physical address that no descriptor can name.
     #[must_use]
     pub const fn pa_limit(&self) -> u64 {
@@ -311,7 +318,7 @@ impl Geometry {
     ///
     /// # Errors
     /// `RootError` if the root is not aligned to its size or cannot be named.
-    pub const fn vttbr(&self, root: Pa, vmid: u8) -> Result<u64, RootError> {
+    pub const fn vttbr(&self, root: Pa, vmid: Vmid) -> Result<u64, RootError> {
         if !root.is_aligned(self.root_bytes()) {
             return Err(RootError::Misaligned(root));
         }
@@ -321,7 +328,7 @@ impl Geometry {
         // S2TTBaseAddress: with PS = 52 bits, BADDR[5:2] holds PA[51:48].
         let low = root.raw() & ((1 << 48) - 1);
         let high = root.raw() >> 48;
-        Ok(low | high << 2 | (vmid as u64) << 48)
+        Ok(low | high << 2 | vmid.field())
     }
 
     /// Output size in bits. Without DS only the 64K granule goes past 48.

@@ -16,6 +16,10 @@ fn geometry(granule: Granule, ipa_bits: u8, pa_bits: u8) -> Geometry {
     Geometry::new(&configuration(granule, ipa_bits, pa_bits)).unwrap()
 }
 
+fn vmid(number: u16) -> Vmid {
+    Vmid::new(number).unwrap()
+}
+
 #[test]
 fn the_default_of_kvm_starts_at_level_1_with_two_tables() {
     let g = geometry(Granule::K4, 40, 40);
@@ -81,21 +85,24 @@ fn level_0_is_refused_below_44_bits() {
 fn a_misaligned_root_is_refused() {
     let g = geometry(Granule::K4, 40, 40);
     let root = Pa::new(0x4800_1000);
-    assert_eq!(g.vttbr(root, 1), Err(RootError::Misaligned(root)));
+    assert_eq!(g.vttbr(root, vmid(1)), Err(RootError::Misaligned(root)));
 }
 
 #[test]
 fn a_root_past_the_output_size_is_refused() {
     let g = geometry(Granule::K4, 40, 40);
     let root = Pa::new(1 << 40);
-    assert_eq!(g.vttbr(root, 1), Err(RootError::BeyondOutputSize(root)));
+    assert_eq!(
+        g.vttbr(root, vmid(1)),
+        Err(RootError::BeyondOutputSize(root))
+    );
 }
 
 #[test]
 fn vttbr_holds_the_high_bits_of_a_52_bit_root_at_bit_2() {
     let g = geometry(Granule::K64, 42, 52);
     assert_eq!(
-        g.vttbr(Pa::new(0xa_0000_0001_0000), 3),
+        g.vttbr(Pa::new(0xa_0000_0001_0000), vmid(3)),
         Ok(3 << 48 | 0x1_0000 | 0xa << 2)
     );
 }

@@ -3,8 +3,9 @@
 //!
 //! It is the code that a hypervisor links. What it needs of the machine comes in
 //! through `platform::Platform`, and pages through `pages::PageSource`; nothing in
-//! it exists for tests. It allocates nothing, panics on no input, and holds no
-//! `unsafe` outside of `platform`.
+//! it exists for tests. It allocates nothing, panics on no request, given pages and
+//! memory as `PageSource` and `Platform` promise them, and holds no `unsafe` outside
+//! of `platform`.
 //!
 //! - `addr`: addresses and ranges;
 //! - `geometry`: granule and sizes to start level, root and registers;
@@ -12,6 +13,7 @@
 //! - `pages`: page source, default pool, page lists;
 //! - `platform`: instructions, memory and locks;
 //! - `cpu`: what one CPU brings to an operation;
+//! - `vmid`: VMIDs;
 //! - `stage2`: the operations.
 //!
 //! Left out so far: EL2's own stage 1, aging, dirty state, several CPUs in one
@@ -26,4 +28,5 @@ pub mod geometry;
 pub mod pages;
 pub mod platform;
 pub mod stage2;
+pub mod vmid;
 mod walk;

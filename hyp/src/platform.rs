@@ -5,6 +5,10 @@
 //! per method. Memory is named by physical address, since only the
 //! implementation knows where this CPU sees it. Left out: page allocation, which
 //! is `pages`, and everything about the guest's own state.
+//!
+//! The `TLBI` methods mean the EL1&0 regime. On a host with VHE that asks for
+//! HCR_EL2.{E2H, TGE} other than {1, 1} around them: with both set,
+//! `TLBI VMALLE1IS` acts on EL2&0 (AArch64.TLBI, ELIsInHost).
 
 use crate::addr::Pa;
 use core::cell::UnsafeCell;
@@ -55,88 +59,52 @@ pub trait Platform {
     /// Writes `VTTBR_EL2`.
     fn write_vttbr_el2(&self, value: u64);
 
-    /// Acquires a lock, waiting for it.
-    fn acquire(&self, lock: &Lock) {
-        while lock.try_acquire().is_err() {
-            core::hint::spin_loop();
-        }
-    }
-
-    /// Releases a lock that this CPU holds.
-    fn release(&self, lock: &Lock) {
-        lock.release();
+    /// What this CPU does while another one holds a lock that it wants.
+    fn wait(&self) {
+        core::hint::spin_loop();
     }
 }
 
-/// A spin lock without a policy for waiting, which is the platform's.
+/// A value that one CPU at a time reaches.
 #[derive(Debug, Default)]
-pub struct Lock(AtomicBool);
+pub struct Guarded<T> {
+    held: AtomicBool,
+    value: UnsafeCell<T>,
+}
 
-/// The lock is held by another CPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held;
+// SAFETY: `with` is the only way to the value, and `held` lets one caller at a time
+// through; its acquire and release order one caller after the other. The value
+// moves between threads that way, so it must be `Send`.
+unsafe impl<T: Send> Sync for Guarded<T> {}
 
-impl Lock {
-    /// A free lock.
-    #[must_use]
-    pub const fn new() -> Lock {
-        Lock(AtomicBool::new(false))
-    }
+/// Gives the value free again, also when a panic passes through.
+struct Release<'a>(&'a AtomicBool);
 
-    /// Takes the lock if it is free.
-    ///
-    /// # Errors
-    /// `Held`, without effect, if it is not.
-    pub fn try_acquire(&self) -> Result<(), Held> {
-        match self
-            .0
-            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
-        {
-            Ok(_) => Ok(()),
-            Err(_) => Err(Held),
-        }
-    }
-
-    /// Gives the lock back. Only its holder calls this.
-    pub fn release(&self) {
+impl Drop for Release<'_> {
+    fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }
 }
 
-/// A value that only the holder of its lock reaches.
-#[derive(Debug, Default)]
-pub struct Guarded<T> {
-    lock: Lock,
-    value: UnsafeCell<T>,
-}
-
-// SAFETY: `with` is the only way to the value, and hands it to one caller at a
-// time; the acquire and release of the lock order one caller after the other. The
-// value moves between threads that way, so it must be `Send`.
-unsafe impl<T: Send> Sync for Guarded<T> {}
-
 impl<T> Guarded<T> {
-    /// The value, with a free lock.
+    /// The value, held by nobody.
     #[must_use]
     pub const fn new(value: T) -> Guarded<T> {
         Guarded {
-            lock: Lock::new(),
+            held: AtomicBool::new(false),
             value: UnsafeCell::new(value),
         }
     }
 
-    /// Runs `action` on the value with the lock held. It must not come back to
-    /// the same value.
-    pub fn with<P: Platform + ?Sized, R>(
-        &self,
-        platform: &P,
-        action: impl FnOnce(&mut T) -> R,
-    ) -> R {
-        platform.acquire(&self.lock);
-        // SAFETY: the lock is held from here to `release`, so no other reference
-        // to the value exists.
-        let result = action(unsafe { &mut *self.value.get() });
-        platform.release(&self.lock);
-        result
+    /// Runs `action` on the value once no other CPU holds it, calling `wait` until
+    /// then. `action` must not come back to the same value: it would wait for ever.
+    pub fn with<R>(&self, wait: impl Fn(), action: impl FnOnce(&mut T) -> R) -> R {
+        while self.held.swap(true, Ordering::Acquire) {
+            wait();
+        }
+        let _release = Release(&self.held);
+        // SAFETY: `held` was false and is true until `_release` is dropped, after the
+        // reference is gone, so no other reference to the value exists.
+        action(unsafe { &mut *self.value.get() })
     }
 }

@@ -3,9 +3,10 @@
 mod support;
 
 use hyp::addr::{Ipa, Pa, PaRange};
+use hyp::geometry::Granule;
 use hyp::pages::PageSource;
 use hyp::stage2::{CreateError, MapError, RangeError, Stage2, UnmapError};
-use support::{RO, RW, configuration, mapping, with_vm};
+use support::{RO, RW, configuration, mapping, vmid, with_vm};
 
 const PAGE: u64 = 4096;
 const BLOCK: u64 = 2 << 20;
@@ -79,7 +80,9 @@ fn a_changed_page_goes_through_invalid_and_two_stages_of_invalidation() {
 fn invalidation_runs_under_the_vmid_of_the_vm_and_restores_what_was_loaded() {
     with_vm(true, |vm, cpu, machine| {
         let other = Stage2::new();
-        other.create(cpu, &configuration(true), 2, &[]).unwrap();
+        other
+            .create(cpu, &configuration(true), vmid(2), &[])
+            .unwrap();
         vm.map(cpu, &mapping(0x1000, 0x5000_0000, PAGE, RW))
             .unwrap();
         other.load(cpu);
@@ -206,7 +209,7 @@ fn a_failed_creation_holds_no_page() {
     with_vm(true, |_, cpu, _| {
         cpu.drain();
         while cpu.pages().allocate(0).is_some() {}
-        let refused = Stage2::new().create(cpu, &configuration(true), 2, &[]);
+        let refused = Stage2::new().create(cpu, &configuration(true), vmid(2), &[]);
         assert_eq!(refused, Err(CreateError::NoMemory { order: 1 }));
     });
 }
@@ -214,8 +217,34 @@ fn a_failed_creation_holds_no_page() {
 #[test]
 fn creating_what_exists_is_refused() {
     with_vm(true, |vm, cpu, _| {
-        let refused = vm.create(cpu, &configuration(true), 1, &[]);
+        let refused = vm.create(cpu, &configuration(true), vmid(1), &[]);
         assert_eq!(refused, Err(CreateError::Exists));
+    });
+}
+
+#[test]
+fn a_page_source_of_another_page_size_is_refused() {
+    with_vm(true, |_, cpu, _| {
+        let mut wrong = configuration(true);
+        wrong.granule = Granule::K64;
+        let refused = Stage2::new().create(cpu, &wrong, vmid(2), &[]);
+        assert_eq!(refused, Err(CreateError::PageSize(4096)));
+    });
+}
+
+#[test]
+fn changes_of_one_table_are_invalidated_together() {
+    with_vm(true, |vm, cpu, machine| {
+        vm.map(cpu, &mapping(0, 0x5000_1000, 8 * PAGE, RW)).unwrap();
+        for page in [1, 3, 5] {
+            vm.unmap(cpu, Ipa::new(page * PAGE), PAGE).unwrap();
+        }
+        machine.take_log();
+        vm.map(cpu, &mapping(0, 0x5000_1000, 8 * PAGE, RO)).unwrap();
+        let log = machine.take_log();
+        let by_ipa = log.iter().filter(|line| line.starts_with("tlbi ipas2e1is"));
+        let by_vmid = log.iter().filter(|line| *line == "tlbi vmalle1is");
+        assert_eq!((by_ipa.count(), by_vmid.count()), (5, 1));
     });
 }
 
@@ -240,7 +269,8 @@ fn memory_that_no_guest_may_have_is_denied() {
     with_vm(true, |_, cpu, _| {
         let denied = [PaRange::new(Pa::new(support::POOL), 64 * PAGE).unwrap()];
         let vm = Stage2::new();
-        vm.create(cpu, &configuration(true), 2, &denied).unwrap();
+        vm.create(cpu, &configuration(true), vmid(2), &denied)
+            .unwrap();
         let last_page = support::POOL + 63 * PAGE;
         let refused = vm.map(cpu, &mapping(0, last_page, 2 * PAGE, RW));
         assert_eq!(refused, Err(MapError::Denied(denied[0])));

@@ -9,6 +9,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod loans;
 mod recorder;
 mod source;
 
@@ -22,6 +23,7 @@ use hyp::geometry::{Configuration, Granule};
 use hyp::pages::PageInfo;
 use hyp::platform::Platform;
 use hyp::stage2::{CreateError, MapError, Mapping, RangeError, Stage2, UnmapError};
+use hyp::vmid::Vmid;
 use ops::{HYPERVISOR, Machine, Operation, Outcome, Refusal, VMS, Vm, Window};
 
 /// The event log of one CPU.
@@ -35,6 +37,9 @@ pub trait Log {
 pub trait Testbed: Platform {
     /// Stores `value` to every 8 bytes of a range that is a multiple of a page.
     fn fill(&self, at: Pa, bytes: u64, value: u64);
+
+    /// Notes that the subject asked for a page that it does not have.
+    fn stray(&self, at: Pa);
 }
 
 /// Everything that outlives a single operation of a sequence.
@@ -150,16 +155,15 @@ impl<P: Testbed, L: Log> Driver<'_, '_, P, L> {
 
     fn create(&mut self, vm: Vm) -> Outcome {
         let configuration = &self.lab.configuration;
-        // VMIDs of a sequence are 1 to 4.
-        let [vmid, _] = vm.vmid().to_le_bytes();
+        let vmid = Vmid::new(vm.vmid()).expect("VMIDs of a sequence are 1 to 4");
         let created =
             self.vms[vm.index()].create(&mut self.cpu, configuration, vmid, &self.lab.denied);
         match created {
             Ok(()) => Outcome::Done,
             Err(CreateError::Exists) => Outcome::Refused(Refusal::Exists),
-            Err(CreateError::Configuration(_) | CreateError::Root(_)) => {
-                Outcome::Refused(Refusal::IllegalConfiguration)
-            }
+            Err(
+                CreateError::Configuration(_) | CreateError::PageSize(_) | CreateError::Root(_),
+            ) => Outcome::Refused(Refusal::IllegalConfiguration),
             Err(CreateError::NoMemory { .. }) => Outcome::Refused(Refusal::NoMemory),
         }
     }
@@ -196,7 +200,7 @@ impl<P: Testbed, L: Log> Driver<'_, '_, P, L> {
     fn free(&mut self, vm: Vm) -> Outcome {
         self.vms[vm.index()].free(&mut self.cpu);
         Outcome::Freed {
-            pages: self.lab.source.lent() - self.cpu.cached(),
+            pages: self.lab.source.lent().wrapping_sub(self.cpu.cached()),
         }
     }
 

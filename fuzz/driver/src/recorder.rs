@@ -2,7 +2,7 @@
 
 use crate::Log;
 use hyp::addr::Pa;
-use hyp::platform::{Lock, Platform};
+use hyp::platform::Platform;
 use ops::{Barrier, CacheOperation, Event, Tlbi};
 
 /// The machine as one CPU sees it, with a log of what it executes. Loads are not
@@ -110,11 +110,7 @@ impl<P: Platform, L: Log> Platform for Recorder<'_, P, L> {
         self.machine.write_vttbr_el2(value);
     }
 
-    fn acquire(&self, lock: &Lock) {
-        self.machine.acquire(lock);
-    }
-
-    fn release(&self, lock: &Lock) {
-        self.machine.release(lock);
+    fn wait(&self) {
+        self.machine.wait();
     }
 }

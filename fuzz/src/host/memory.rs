@@ -37,6 +37,8 @@ pub enum Reach {
     Load,
     /// A store, or the zeroing of a range.
     Store,
+    /// A question about a page that is not on loan.
+    Page,
 }
 
 impl std::fmt::Display for Reach {
@@ -44,6 +46,7 @@ impl std::fmt::Display for Reach {
         f.write_str(match self {
             Reach::Load => "load",
             Reach::Store => "store",
+            Reach::Page => "use of a page",
         })
     }
 }
@@ -216,6 +219,10 @@ impl Platform for Memory {
 }
 
 impl Testbed for Memory {
+    fn stray(&self, at: Pa) {
+        self.went_astray(at.raw(), Reach::Page);
+    }
+
     fn fill(&self, at: Pa, bytes: u64, value: u64) {
         let at = at.raw();
         let in_pool = bytes == 0

@@ -36,9 +36,12 @@ impl Summary {
     pub fn count(&mut self, run: &Run) {
         self.sequences += 1;
         self.counts.add(&run.counts);
-        let answers = || run.stub.iter().chain(&run.answers);
-        self.answers += answers().count() as u64;
-        self.succeeded += answers().filter(|answer| is_success(answer)).count() as u64;
+        for answer in run.stub.iter().chain(&run.answers) {
+            if let Some(success) = is_success(answer) {
+                self.answers += 1;
+                self.succeeded += u64::from(success);
+            }
+        }
         if let Reached::Legal(index) = run.reached {
             self.reached[index] = true;
         }
@@ -63,12 +66,14 @@ impl Summary {
     }
 }
 
-/// Whether the operation did what it was for.
-fn is_success(answer: &Answer) -> bool {
+/// Whether the operation did what it was for. A planned failure is for nothing, and
+/// an access that the architecture leaves open cannot be told.
+fn is_success(answer: &Answer) -> Option<bool> {
     match (answer.outcome, answer.access) {
-        (Outcome::Done | Outcome::Freed { .. } | Outcome::Nothing, None) => true,
-        (_, Some(access)) => matches!(access, AccessOutcome::Ok { .. }),
-        (Outcome::NoPages { .. } | Outcome::Refused(_), None) => false,
+        (_, Some(access)) => Some(matches!(access, AccessOutcome::Ok { .. })),
+        (Outcome::Done | Outcome::Freed { .. }, None) => Some(true),
+        (Outcome::NoPages { .. } | Outcome::Refused(_), None) => Some(false),
+        (Outcome::Nothing, None) => None,
     }
 }
 

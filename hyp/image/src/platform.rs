@@ -42,13 +42,13 @@ impl BootCpu {
             None
         };
         if word.is_none() {
-            self.stray();
+            self.count_stray();
         }
         word
     }
 
     #[cold]
-    fn stray(&self) {
+    fn count_stray(&self) {
         self.strays.set(self.strays.get().saturating_add(1));
     }
 
@@ -104,7 +104,7 @@ impl Platform for BootCpu {
             || !self.pool.contains(last)
             || !at.is_aligned(8)
         {
-            self.stray();
+            self.count_stray();
             return;
         }
         poison::spoil_window(window);
@@ -162,6 +162,10 @@ impl Platform for BootCpu {
 }
 
 impl Testbed for BootCpu {
+    fn stray(&self, _: Pa) {
+        self.count_stray();
+    }
+
     fn fill(&self, at: Pa, bytes: u64, value: u64) {
         for offset in (0..bytes).step_by(8) {
             self.store(at.forward(offset), value);

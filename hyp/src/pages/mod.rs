@@ -16,8 +16,11 @@ use crate::addr::Pa;
 /// A source does its own locking. Pages are named by the address of their first
 /// byte. Methods other than `allocate` are only called for pages on loan.
 pub trait PageSource {
-    /// Lends `1 << order` pages in a row, aligned to their total size, with
-    /// arbitrary contents and no references. `None` changes nothing.
+    /// Size of a page in bytes: the granule of the tables that are made of them.
+    fn page_bytes(&self) -> u64;
+
+    /// Lends `1 << order` pages in a row, aligned to their total size and below
+    /// 2^48, with arbitrary contents and no references. `None` changes nothing.
     fn allocate(&self, order: u8) -> Option<Pa>;
 
     /// Takes back what one `allocate` lent, whatever references are left.
@@ -26,8 +29,8 @@ pub trait PageSource {
     /// Counts `count` more valid entries in the table of this page.
     fn add_references(&self, page: Pa, count: u16);
 
-    /// Counts `count` fewer valid entries; returns how many are left.
-    fn drop_references(&self, page: Pa, count: u16) -> u16;
+    /// Counts `count` fewer valid entries.
+    fn drop_references(&self, page: Pa, count: u16);
 
     /// Valid entries in the table of this page.
     fn references(&self, page: Pa) -> u16;

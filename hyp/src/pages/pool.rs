@@ -6,7 +6,7 @@
 
 use super::PageSource;
 use crate::addr::Pa;
-use crate::platform::Lock;
+use crate::platform::Guarded;
 use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, Ordering::Relaxed};
 
 /// Orders of runs: 16 pages is the largest concatenated root.
@@ -51,23 +51,24 @@ impl Default for PageInfo {
 pub enum PoolError {
     /// The base is not a multiple of the page size.
     Misaligned(Pa),
-    /// The pool has no page, more than can be numbered, or wraps around.
+    /// The pool has no page, more than can be numbered, or ends past 2^48.
     Size(usize),
 }
 
 /// A buddy allocator.
 #[derive(Debug)]
 pub struct Pool<'a> {
-    lock: Lock,
     /// Page frame number of the first page.
     first_frame: u64,
     page_shift: u32,
     info: &'a [PageInfo],
     /// `info.len()`, which fits.
     pages: u32,
-    /// First free run of each order.
-    free: [AtomicU32; ORDERS as usize],
+    free: Guarded<FreeLists>,
 }
+
+/// First free run of each order.
+type FreeLists = [u32; ORDERS as usize];
 
 impl<'a> Pool<'a> {
     /// A pool of `info.len()` pages of `1 << page_shift` bytes from `base` on,
@@ -84,23 +85,22 @@ impl<'a> Pool<'a> {
         let end = u64::from(pages)
             .checked_mul(1 << page_shift)
             .and_then(|b| base.checked_add(b));
-        if pages == 0 || pages == NONE || end.is_none() {
+        if pages == 0 || pages == NONE || end.is_none_or(|end| end.raw() > 1 << 48) {
             return Err(size);
         }
         let pool = Pool {
-            lock: Lock::new(),
             first_frame: base.raw() >> page_shift,
             page_shift,
             info,
             pages,
-            free: [const { AtomicU32::new(NONE) }; ORDERS as usize],
+            free: Guarded::new([NONE; ORDERS as usize]),
         };
-        pool.free_all();
+        pool.locked(|free| pool.free_all(free));
         Ok(pool)
     }
 
     /// Hands every page to the free lists, lowest addresses in front.
-    fn free_all(&self) {
+    fn free_all(&self, free: &mut FreeLists) {
         for page in self.info {
             page.free_order.store(NOT_FREE, Relaxed);
         }
@@ -108,7 +108,7 @@ impl<'a> Pool<'a> {
         while end > 0 {
             let order = self.largest_run_ending_at(end);
             end -= 1 << order;
-            self.push_free(end, order);
+            self.push_free(free, end, order);
         }
     }
 
@@ -144,9 +144,8 @@ impl<'a> Pool<'a> {
         self.page(self.index(page))
     }
 
-    fn push_free(&self, index: u32, order: u8) {
-        let head = &self.free[order as usize];
-        let second = head.load(Relaxed);
+    fn push_free(&self, free: &mut FreeLists, index: u32, order: u8) {
+        let second = core::mem::replace(&mut free[order as usize], index);
         let page = self.page(index);
         page.free_order.store(order, Relaxed);
         page.previous.store(NONE, Relaxed);
@@ -154,15 +153,14 @@ impl<'a> Pool<'a> {
         if second != NONE {
             self.page(second).previous.store(index, Relaxed);
         }
-        head.store(index, Relaxed);
     }
 
-    fn remove_free(&self, index: u32, order: u8) {
+    fn remove_free(&self, free: &mut FreeLists, index: u32, order: u8) {
         let page = self.page(index);
         let (previous, next) = (page.previous.load(Relaxed), page.next.load(Relaxed));
         page.free_order.store(NOT_FREE, Relaxed);
         if previous == NONE {
-            self.free[order as usize].store(next, Relaxed);
+            free[order as usize] = next;
         } else {
             self.page(previous).next.store(next, Relaxed);
         }
@@ -183,19 +181,18 @@ impl<'a> Pool<'a> {
         }
     }
 
-    fn take(&self, order: u8) -> Option<u32> {
-        let found =
-            (order..ORDERS).find(|&larger| self.free[larger as usize].load(Relaxed) != NONE)?;
-        let index = self.free[found as usize].load(Relaxed);
-        self.remove_free(index, found);
+    fn take(&self, free: &mut FreeLists, order: u8) -> Option<u32> {
+        let found = (order..ORDERS).find(|&larger| free[larger as usize] != NONE)?;
+        let index = free[found as usize];
+        self.remove_free(free, index, found);
         // The lower half is kept, the upper halves go back.
         for half in (order..found).rev() {
-            self.push_free(index + (1 << half), half);
+            self.push_free(free, index + (1 << half), half);
         }
         Some(index)
     }
 
-    fn give_back(&self, mut index: u32, mut order: u8) {
+    fn give_back(&self, free: &mut FreeLists, mut index: u32, mut order: u8) {
         while order + 1 < ORDERS {
             let Some(buddy) = self.buddy(index, order) else {
                 break;
@@ -203,26 +200,27 @@ impl<'a> Pool<'a> {
             if self.page(buddy).free_order.load(Relaxed) != order {
                 break;
             }
-            self.remove_free(buddy, order);
+            self.remove_free(free, buddy, order);
             index = index.min(buddy);
             order += 1;
         }
-        self.push_free(index, order);
+        self.push_free(free, index, order);
     }
 
-    fn locked<T>(&self, action: impl FnOnce() -> T) -> T {
-        while self.lock.try_acquire().is_err() {
-            core::hint::spin_loop();
-        }
-        let result = action();
-        self.lock.release();
-        result
+    /// Runs `action` on the free lists. They are held for a few instructions, so
+    /// that whoever waits spins.
+    fn locked<T>(&self, action: impl FnOnce(&mut FreeLists) -> T) -> T {
+        self.free.with(core::hint::spin_loop, action)
     }
 }
 
 impl PageSource for Pool<'_> {
+    fn page_bytes(&self) -> u64 {
+        1 << self.page_shift
+    }
+
     fn allocate(&self, order: u8) -> Option<Pa> {
-        let index = self.locked(|| self.take(order))?;
+        let index = self.locked(|free| self.take(free, order))?;
         for page in index..index + (1 << order) {
             self.page(page).references.store(0, Relaxed);
         }
@@ -230,18 +228,15 @@ impl PageSource for Pool<'_> {
     }
 
     fn release(&self, first: Pa, order: u8) {
-        self.locked(|| self.give_back(self.index(first), order));
+        self.locked(|free| self.give_back(free, self.index(first), order));
     }
 
     fn add_references(&self, page: Pa, count: u16) {
         self.note(page).references.fetch_add(count, Relaxed);
     }
 
-    fn drop_references(&self, page: Pa, count: u16) -> u16 {
-        self.note(page)
-            .references
-            .fetch_sub(count, Relaxed)
-            .wrapping_sub(count)
+    fn drop_references(&self, page: Pa, count: u16) {
+        self.note(page).references.fetch_sub(count, Relaxed);
     }
 
     fn references(&self, page: Pa) -> u16 {
@@ -328,7 +323,8 @@ mod tests {
         let pool = Pool::new(BASE, 12, &info).unwrap();
         let page = pool.allocate(0).unwrap();
         pool.add_references(page, 5);
-        assert_eq!(pool.drop_references(page, 2), 3);
+        pool.drop_references(page, 2);
+        assert_eq!(pool.references(page), 3);
         pool.release(page, 0);
         assert_eq!(pool.references(pool.allocate(0).unwrap()), 0);
     }

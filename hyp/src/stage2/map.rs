@@ -158,13 +158,15 @@ impl<P: Platform, S: PageSource> Map<'_, '_, '_, P, S> {
             let pa = Pa::new(slot.ipa.raw().wrapping_add(offset));
             let wanted = space.format.leaf(level, pa, attributes);
             let found = space.read(platform, slot.at);
-            if !found.is_valid() {
+            if found.is_valid() {
+                if found != wanted {
+                    // It comes back here as an invalid one.
+                    self.break_changed(run, slot, left);
+                    continue;
+                }
+            } else {
                 space.make(platform, slot.at, wanted);
                 made += 1;
-            } else if found != wanted {
-                left = self.replace(run, slot, left);
-                slot = Slot::of(run, count - left);
-                continue;
             }
             slot = slot.next(run);
             left -= 1;
@@ -180,39 +182,27 @@ impl<P: Platform, S: PageSource> Map<'_, '_, '_, P, S> {
         }
     }
 
-    /// Replaces the entries from `first` on, up to the first that is not a valid
-    /// one to be changed: all are broken, invalidated together, and made anew.
-    /// Their number in the table stays the same. Returns how many of `left`
-    /// entries are left behind them.
+    /// Breaks the valid entries that are to change, `first` and those among the
+    /// `left` entries from it on, and invalidates them together.
     // Out of line: it would take registers from the loop over new entries.
     #[inline(never)]
-    fn replace(&mut self, run: &Run, first: Slot, mut left: u16) -> u16 {
+    fn break_changed(&mut self, run: &Run, first: Slot, left: u16) {
         let level = run.table().level;
-        let mut end = first;
-        while left > 0 {
-            let found = self.space.read(self.cpu.platform(), end.at);
-            if !found.is_valid() || found == self.leaf(level, end.ipa) {
-                break;
-            }
-            self.break_for_replacement(end, found, level);
-            end = end.next(run);
-            left -= 1;
-        }
-        // From the start of the run: the flush publishes the entries made before
-        // these as well.
-        let cleaned = end.at.raw() - run.at().raw();
-        self.space.clean(self.cpu.platform(), run.at(), cleaned);
-        self.pending.flush(self.cpu, self.space);
+        let mut broken = 0;
         let mut slot = first;
-        while slot.at < end.at {
-            self.space
-                .make(self.cpu.platform(), slot.at, self.leaf(level, slot.ipa));
+        for _ in 0..left {
+            let found = self.space.read(self.cpu.platform(), slot.at);
+            if found.is_valid() && found != self.leaf(level, slot.ipa) {
+                self.break_for_replacement(slot, found, level);
+                broken += 1;
+            }
             slot = slot.next(run);
         }
-        let remade = end.at.raw() - first.at.raw();
-        self.space.clean(self.cpu.platform(), first.at, remade);
-        self.stored = true;
-        left
+        self.cpu.pages().drop_references(run.table().page, broken);
+        // From the start of the run: the flush publishes entries made before these.
+        let bytes = slot.at.raw() - run.at().raw();
+        self.space.clean(self.cpu.platform(), run.at(), bytes);
+        self.pending.flush(self.cpu, self.space);
     }
 
     fn break_for_replacement(&mut self, slot: Slot, found: Descriptor, level: Level) {

@@ -16,6 +16,7 @@ use crate::descriptor::{Attributes, Format, MemoryType, Prot};
 use crate::geometry::{Configuration, Geometry, GeometryError, RootError};
 use crate::pages::PageSource;
 use crate::platform::{Guarded, Platform};
+use crate::vmid::Vmid;
 use invalidate::Invalidation;
 use map::{Request, Stopped};
 use space::Space;
@@ -62,6 +63,8 @@ pub enum CreateError {
         /// Binary logarithm of the pages of the root.
         order: u8,
     },
+    /// Pages of the source have this size in bytes, which is not the granule.
+    PageSize(u64),
     /// The source lent pages that cannot be a root; they went back.
     Root(RootError),
 }
@@ -129,14 +132,18 @@ impl<'a> Stage2<'a> {
         &self,
         cpu: &mut Cpu<'_, P, S>,
         configuration: &Configuration,
-        vmid: u8,
+        vmid: Vmid,
         denied: &'a [PaRange],
     ) -> Result<(), CreateError> {
-        self.space.with(cpu.platform(), |slot| {
+        self.with(cpu.platform(), |slot| {
             if slot.is_some() {
                 return Err(CreateError::Exists);
             }
             let geometry = Geometry::new(configuration).map_err(CreateError::Configuration)?;
+            let page_bytes = cpu.pages().page_bytes();
+            if page_bytes != geometry.granule().bytes() {
+                return Err(CreateError::PageSize(page_bytes));
+            }
             *slot = Some(new_space(cpu, geometry, vmid, denied)?);
             Ok(())
         })
@@ -151,7 +158,7 @@ impl<'a> Stage2<'a> {
         cpu: &mut Cpu<'_, P, S>,
         mapping: &Mapping,
     ) -> Result<(), MapError> {
-        self.space.with(cpu.platform(), |slot| {
+        self.with(cpu.platform(), |slot| {
             let space = slot.as_ref().ok_or(MapError::NoSpace)?;
             let request = check_mapping(space, mapping)?;
             map::map(cpu, space, &request).map_err(|Stopped { at, need }| MapError::NoPages {
@@ -172,7 +179,7 @@ impl<'a> Stage2<'a> {
         ipa: Ipa,
         bytes: u64,
     ) -> Result<(), UnmapError> {
-        self.space.with(cpu.platform(), |slot| {
+        self.with(cpu.platform(), |slot| {
             let space = slot.as_ref().ok_or(UnmapError::NoSpace)?;
             check_bytes(space, &[ipa.raw(), bytes], bytes).map_err(UnmapError::Range)?;
             let range =
@@ -185,13 +192,10 @@ impl<'a> Stage2<'a> {
     /// Destroys the address space and gives all its pages back; without effect
     /// where none exists. No other CPU may have it loaded. Clauses F1 and F2.
     pub fn free<P: Platform, S: PageSource>(&self, cpu: &mut Cpu<'_, P, S>) {
-        self.space.with(cpu.platform(), |slot| {
+        self.with(cpu.platform(), |slot| {
             let Some(space) = slot.take() else { return };
-            let everything = IpaRange::new(Ipa::new(0), space.geometry.ipa_limit());
             let mut pending = Invalidation::new();
-            if let Some(everything) = everything {
-                unmap::remove(cpu, &space, everything, &mut pending);
-            }
+            unmap::remove(cpu, &space, space.geometry.ipa_space(), &mut pending);
             // Whatever was in the tables: the VMID may be used again.
             pending.add_subtree();
             pending.flush(cpu, &space);
@@ -204,33 +208,41 @@ impl<'a> Stage2<'a> {
     /// Makes this CPU's registers select the address space. Returns whether
     /// there is one; where not, nothing has changed. Clause A2.
     pub fn load<P: Platform, S: PageSource>(&self, cpu: &mut Cpu<'_, P, S>) -> bool {
-        let registers = self.registers(cpu.platform());
-        if let Some(registers) = registers {
-            cpu.load(registers);
-        }
-        registers.is_some()
+        // With the space held, so that it is not freed in between.
+        self.with(cpu.platform(), |slot| {
+            let Some(space) = slot else { return false };
+            cpu.load(space.registers);
+            true
+        })
     }
 
     /// The registers that select the address space, if there is one.
     pub fn registers<P: Platform>(&self, platform: &P) -> Option<Registers> {
-        self.space
-            .with(platform, |slot| slot.as_ref().map(|space| space.registers))
+        self.with(platform, |slot| slot.as_ref().map(|space| space.registers))
     }
 
     /// Levels below the root, if there is one: the pages that a mapping of one
     /// page may need, which the page cache should hold at least.
     pub fn levels_below_root<P: Platform>(&self, platform: &P) -> Option<u8> {
-        self.space.with(platform, |slot| {
+        self.with(platform, |slot| {
             slot.as_ref()
                 .map(|space| space.geometry.levels_below_root())
         })
+    }
+
+    fn with<P: Platform, R>(
+        &self,
+        platform: &P,
+        action: impl FnOnce(&mut Option<Space<'a>>) -> R,
+    ) -> R {
+        self.space.with(|| platform.wait(), action)
     }
 }
 
 fn new_space<'a, P: Platform, S: PageSource>(
     cpu: &Cpu<'_, P, S>,
     geometry: Geometry,
-    vmid: u8,
+    vmid: Vmid,
     denied: &'a [PaRange],
 ) -> Result<Space<'a>, CreateError> {
     let order = geometry.root_order();

@@ -7,6 +7,7 @@ use hyp::geometry::{Configuration, Granule};
 use hyp::pages::{PageInfo, Pool};
 use hyp::platform::Platform;
 use hyp::stage2::{Mapping, Stage2};
+use hyp::vmid::Vmid;
 use std::cell::{Cell, RefCell};
 
 pub(crate) const POOL: u64 = 0x4800_0000;
@@ -118,7 +119,7 @@ pub(crate) fn with_vm(
     let pool = Pool::new(Pa::new(POOL), 12, &info).expect("the pool is aligned");
     let mut cpu = Cpu::new(&machine, &pool);
     let vm = Stage2::new();
-    vm.create(&mut cpu, &configuration(coherent_walks), 1, &[])
+    vm.create(&mut cpu, &configuration(coherent_walks), vmid(1), &[])
         .expect("it is legal");
     cpu.top_up(10);
     machine.take_log();
@@ -146,4 +147,8 @@ pub(crate) fn mapping(ipa: u64, pa: u64, bytes: u64, prot: Prot) -> Mapping {
         memory,
         pages_only: false,
     }
+}
+
+pub(crate) fn vmid(number: u16) -> Vmid {
+    Vmid::new(number).expect("1 to 255")
 }
