@@ -26,6 +26,7 @@ use crate::event::{Event, Record};
 use crate::ledger::{Live, Place, State, Work, next_nonzero};
 use crate::model::{self, Model};
 use crate::operation::{AccessKind, Machine, Operation, Outcome};
+use crate::protocol::Discipline;
 use crate::verdict::{Class, Finding};
 use crate::walk::{Access, Answer, Entry, Memory, Registers, Stage2, Why};
 
@@ -82,7 +83,7 @@ fn features(machine: &Machine) -> Features {
         xnx: false,
         ttst: false,
         fwb: false,
-        bbm: 0,
+        bbm: machine.bbm,
     }
 }
 
@@ -130,6 +131,12 @@ impl Judge {
         self.observer.reset(&machine, stage2);
         self.vms.clear();
         self.current = None;
+    }
+
+    /// How the subject that is judged from now on changes live descriptors; a reset
+    /// keeps it.
+    pub fn judge_by(&mut self, discipline: Discipline) {
+        self.observer.protocol.judge_by(discipline);
     }
 
     /// Judges one operation after the subject has executed it: its answer, its events

@@ -7,20 +7,23 @@
 //! events count as those of one CPU. Invalidation that nothing needed is counted and
 //! is no fault.
 
+mod bbm;
 mod explain;
 mod lines;
 mod operand;
 mod pending;
 mod release;
 mod sorted;
+mod store;
 
 use crate::arch::Granule;
 use crate::event::{Barrier, CacheOperation, Event, Record, Tlbi};
-use crate::ledger::{Live, Place, State, Tables};
+use crate::ledger::{Live, Place, Tables};
 use crate::operation::Machine;
 use crate::verdict::{Class, Finding};
-use crate::walk::{Entry, Stage2};
+use crate::walk::Stage2;
 
+pub use bbm::Discipline;
 use explain::{located, name};
 use lines::Lines;
 pub use operand::{Hint, Operand};
@@ -40,6 +43,8 @@ struct Space {
 pub struct Protocol {
     granule: Granule,
     coherent: bool,
+    bbm: u8,
+    discipline: Discipline,
     spaces: Vec<Space>,
     lines: Lines,
     now: Time,
@@ -63,6 +68,8 @@ impl Protocol {
         Protocol {
             granule: machine.granule,
             coherent: machine.coherent_walks,
+            bbm: machine.bbm,
+            discipline: Discipline::default(),
             spaces: Vec::new(),
             lines: Lines::default(),
             now: 0,
@@ -77,15 +84,21 @@ impl Protocol {
         }
     }
 
-    /// As [`Protocol::new`], but keeps the buffers.
+    /// As [`Protocol::new`], but keeps the buffers and the discipline.
     pub fn reset(&mut self, machine: &Machine) {
         self.lines.reset();
         *self = Protocol {
             spaces: std::mem::take(&mut self.spaces),
             lines: std::mem::take(&mut self.lines),
+            discipline: self.discipline,
             ..Protocol::new(machine)
         };
         self.spaces.clear();
+    }
+
+    /// How live descriptors are changed; [`Discipline::Contract`] unless it is said.
+    pub fn judge_by(&mut self, discipline: Discipline) {
+        self.discipline = discipline;
     }
 
     /// A VM exists now, with the `VTTBR_EL2` that stands for it.
@@ -209,121 +222,6 @@ impl Protocol {
             return Ok(());
         };
         (first..first + pages).try_for_each(|number| self.is_clean(tables, number))
-    }
-
-    fn store(
-        &mut self,
-        at: u64,
-        release: bool,
-        live: Option<Live>,
-        tables: &Tables,
-    ) -> Result<(), Finding> {
-        if !self.coherent {
-            self.lines.write(tables, at, 8, live.is_some());
-        }
-        let Some(live) = live.filter(|live| live.changed) else {
-            return Ok(());
-        };
-        let (place, entry) = (live.place, live.entry);
-        if live.replaced {
-            let what = format!(
-                "the level {} descriptor at {at:#x} changes from one valid value to another",
-                place.level
-            );
-            let finding = Finding::new(Class::BreakBeforeMake, "G4", what);
-            let bytes = tables.stage2().entry_bytes(place.level);
-            return Err(finding.at(place.vm, place.ipa, bytes));
-        }
-        if entry == Entry::Invalid {
-            self.broken(tables);
-            return Ok(());
-        }
-        self.unpublished = Some((at, place));
-        self.may_make(place, tables)?;
-        match entry {
-            Entry::Table { .. } => self.may_link(at, release, place, tables),
-            Entry::Invalid | Entry::Leaf { .. } => Ok(()),
-        }
-    }
-
-    fn zero(&mut self, at: u64, bytes: u64, tables: &Tables) {
-        if !self.coherent {
-            let state = tables.number(at).map(|number| tables.state(number));
-            let reachable =
-                matches!(state, Some(State::Linked { .. })) || !tables.broken().is_empty();
-            self.lines.write(tables, at, bytes, reachable);
-        }
-        self.broken(tables);
-    }
-
-    fn broken(&mut self, tables: &Tables) {
-        for broken in tables.broken() {
-            let mut spaces = self.spaces.iter_mut();
-            if let Some(space) = spaces.find(|space| space.vm == broken.place.vm) {
-                space.pending.push(broken, self.now);
-            }
-        }
-    }
-
-    /// G4: nothing that the new descriptor stands for may still be held.
-    fn may_make(&self, place: Place, tables: &Tables) -> Result<(), Finding> {
-        let mut spaces = self.spaces.iter();
-        let Some(space) = spaces.find(|space| space.vm == place.vm) else {
-            return Ok(());
-        };
-        if space.pending.is_empty() {
-            return Ok(());
-        }
-        let bytes = tables.stage2().entry_bytes(place.level);
-        let Some((item, progress)) = space.pending.open_within(place.ipa, bytes) else {
-            return Ok(());
-        };
-        let vmid = space.vmid;
-        let (_, why) = self.explain(vmid, progress);
-        let what = format!(
-            "a new level {} descriptor is stored before {} is invalidated: {why}",
-            place.level,
-            name(&item)
-        );
-        let finding = Finding::new(Class::BreakBeforeMake, "G4", what);
-        Err(located(finding, &item, tables))
-    }
-
-    /// G5, but for the zeroing, which the ledger knows.
-    fn may_link(
-        &self,
-        at: u64,
-        release: bool,
-        place: Place,
-        tables: &Tables,
-    ) -> Result<(), Finding> {
-        if !release {
-            let what = format!(
-                "the level {} table descriptor at {at:#x} is not stored with release",
-                place.level
-            );
-            let finding = Finding::new(Class::Barrier, "G5", what);
-            return Err(finding.at(place.vm, place.ipa, 0));
-        }
-        let mut joined = tables.joined().iter();
-        joined.try_for_each(|&number| self.is_clean(tables, number))
-    }
-
-    fn is_clean(&self, tables: &Tables, number: usize) -> Result<(), Finding> {
-        if self.coherent {
-            return Ok(());
-        }
-        match self.lines.first_dirty(tables, number) {
-            None => Ok(()),
-            Some(line) => {
-                let place = tables.place(number);
-                let what = format!(
-                    "a level {} table is linked, and no DSB ISH completes a clean of its line at {line:#x}",
-                    place.level
-                );
-                Err(Finding::new(Class::Cache, "G5", what).at(place.vm, place.ipa, 0))
-            }
-        }
     }
 
     fn publish(&mut self, tables: &Tables) -> Result<(), Finding> {

@@ -19,6 +19,7 @@ pub(super) type Time = u32;
 pub(super) struct Item {
     pub(super) place: Place,
     pub(super) table: bool,
+    pub(super) descriptor: u64,
     pub(super) stored: Time,
     /// When an ordered `IPAS2E1IS` first covered it.
     invalidated: Time,
@@ -114,6 +115,7 @@ impl Pending {
         self.levels[index(broken.place.level)].push(Item {
             place: broken.place,
             table: broken.table,
+            descriptor: broken.descriptor,
             stored: now,
             invalidated: 0,
             flaw: Flaw::None,
@@ -241,13 +243,25 @@ impl Pending {
 
     /// A descriptor that is not done, of the highest level that has one.
     pub(super) fn first_open(&self) -> Option<(Item, Progress)> {
-        self.open(self.levels.iter().flat_map(Sorted::iter))
+        self.open(self.levels.iter().flat_map(Sorted::iter)).next()
     }
 
-    /// A descriptor at or below an IPA range that is not done.
-    pub(super) fn open_within(&self, ipa: u64, bytes: u64) -> Option<(Item, Progress)> {
-        let levels = self.levels.iter();
-        self.open(levels.flat_map(|level| level.within(ipa, bytes)))
+    /// Descriptors that are not done and share an address with an entry.
+    pub(super) fn open_over(
+        &self,
+        stage2: &Stage2,
+        entry: Place,
+    ) -> impl Iterator<Item = (Item, Progress)> {
+        let bytes = stage2.entry_bytes(entry.level);
+        let own = index(entry.level);
+        let above = stage2.start_level().map(|start| start..entry.level);
+        let above = above.into_iter().flatten().flat_map(move |level| {
+            let ipa = entry_base(stage2, entry.ipa, level);
+            self.levels[index(level)].within(ipa, 1)
+        });
+        let levels = self.levels[own..].iter();
+        let here = levels.flat_map(move |level| level.within(entry.ipa, bytes));
+        self.open(above.chain(here))
     }
 
     /// A table descriptor above a table that is not done.
@@ -257,11 +271,14 @@ impl Pending {
             let ipa = entry_base(stage2, table.ipa, level);
             self.levels[index(level)].within(ipa, 1)
         });
-        self.open(items.filter(|item| item.table))
+        self.open(items.filter(|item| item.table)).next()
     }
 
-    fn open<'a>(&self, mut items: impl Iterator<Item = &'a Item>) -> Option<(Item, Progress)> {
-        items.find_map(|item| {
+    fn open<'a>(
+        &self,
+        items: impl Iterator<Item = &'a Item>,
+    ) -> impl Iterator<Item = (Item, Progress)> {
+        items.filter_map(|item| {
             let progress = self.progress(item);
             (progress != Progress::Done).then_some((*item, progress))
         })

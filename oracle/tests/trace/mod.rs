@@ -44,6 +44,7 @@ pub fn machine() -> Machine {
         ipa_bits: 40,
         start_level: None,
         coherent_walks: true,
+        bbm: 0,
         cache_pages: None,
         pool: Span {
             base: POOL,

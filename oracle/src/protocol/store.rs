@@ -1,0 +1,165 @@
+//! Stores: what they break, what they make, and what they link (G4, G5).
+
+use super::Protocol;
+use super::bbm::{self, Discipline, Valid};
+use super::explain::{located, name};
+use super::pending::Item;
+use crate::ledger::{Live, Place, State, Tables, next_nonzero};
+use crate::verdict::{Class, Finding};
+use crate::walk::Entry;
+
+impl Protocol {
+    pub(super) fn store(
+        &mut self,
+        at: u64,
+        release: bool,
+        live: Option<Live>,
+        tables: &Tables,
+    ) -> Result<(), Finding> {
+        if !self.coherent {
+            self.lines.write(tables, at, 8, live.is_some());
+        }
+        let Some(live) = live.filter(|live| live.changed) else {
+            return Ok(());
+        };
+        if live.replaced && self.discipline == Discipline::Contract {
+            let what = format!(
+                "the level {} descriptor at {at:#x} changes from one valid value to another",
+                live.place.level
+            );
+            let finding = Finding::new(Class::BreakBeforeMake, "G4", what);
+            let bytes = tables.stage2().entry_bytes(live.place.level);
+            return Err(finding.at(live.place.vm, live.place.ipa, bytes));
+        }
+        let silent = live.replaced && bbm::needs_no_invalidation(live.old, live.descriptor);
+        if !silent {
+            self.broken(tables);
+        }
+        if live.entry == Entry::Invalid {
+            return Ok(());
+        }
+        self.unpublished = Some((at, live.place));
+        self.may_make(&live, tables)?;
+        match live.entry {
+            Entry::Table { .. } => self.may_link(at, release, live.place, tables),
+            Entry::Invalid | Entry::Leaf { .. } => Ok(()),
+        }
+    }
+
+    pub(super) fn zero(&mut self, at: u64, bytes: u64, tables: &Tables) {
+        if !self.coherent {
+            let state = tables.number(at).map(|number| tables.state(number));
+            let reachable =
+                matches!(state, Some(State::Linked { .. })) || !tables.broken().is_empty();
+            self.lines.write(tables, at, bytes, reachable);
+        }
+        self.broken(tables);
+    }
+
+    fn broken(&mut self, tables: &Tables) {
+        for broken in tables.broken() {
+            let mut spaces = self.spaces.iter_mut();
+            if let Some(space) = spaces.find(|space| space.vm == broken.place.vm) {
+                space.pending.push(broken, self.now);
+            }
+        }
+    }
+
+    /// Nothing that must not meet the new descriptor, or the leaves of the tables that
+    /// it links, may still be held.
+    fn may_make(&self, live: &Live, tables: &Tables) -> Result<(), Finding> {
+        let mut spaces = self.spaces.iter();
+        let of_vm = spaces.find(|space| space.vm == live.place.vm);
+        if of_vm.is_none_or(|space| space.pending.is_empty()) {
+            return Ok(());
+        }
+        self.may_meet(live.place, live.descriptor, tables)?;
+        if self.discipline == Discipline::Contract {
+            // Each leaf of the new table lies under the entry that links it.
+            return Ok(());
+        }
+        for &number in tables.joined() {
+            let mut from = 0;
+            while let Some((index, descriptor)) = next_nonzero(tables.contents(number), from) {
+                from = index + 1;
+                let at = tables.address(number) + 8 * index as u64;
+                self.may_meet(tables.entry_place(number, at), descriptor, tables)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// G4, or R_WHZWS, for one descriptor.
+    fn may_meet(&self, place: Place, descriptor: u64, tables: &Tables) -> Result<(), Finding> {
+        let mut spaces = self.spaces.iter();
+        let Some(space) = spaces.find(|space| space.vm == place.vm) else {
+            return Ok(());
+        };
+        let new = Valid { place, descriptor };
+        for (item, progress) in space.pending.open_over(tables.stage2(), place) {
+            let Some((rule, change)) = self.forbids(&item, new, tables) else {
+                continue;
+            };
+            let (_, why) = self.explain(space.vmid, progress);
+            let what = format!(
+                "a new level {} descriptor{change} is stored before {} is invalidated: {why}",
+                place.level,
+                name(&item)
+            );
+            let finding = Finding::new(Class::BreakBeforeMake, rule, what);
+            return Err(located(finding, &item, tables));
+        }
+        Ok(())
+    }
+
+    /// The rule that keeps a descriptor that may be held from meeting a new one, and
+    /// what changes.
+    fn forbids(&self, item: &Item, new: Valid, tables: &Tables) -> Option<(&'static str, String)> {
+        let old = Valid {
+            place: item.place,
+            descriptor: item.descriptor,
+        };
+        match self.discipline {
+            Discipline::Contract => Some(("G4", String::new())),
+            Discipline::Architecture => bbm::required(tables.stage2(), self.bbm, old, new)
+                .map(|why| ("R_WHZWS", format!(" with {why}"))),
+        }
+    }
+
+    /// G5, but for the zeroing, which the ledger knows.
+    fn may_link(
+        &self,
+        at: u64,
+        release: bool,
+        place: Place,
+        tables: &Tables,
+    ) -> Result<(), Finding> {
+        let mut joined = tables.joined().iter();
+        if !release && joined.len() != 0 {
+            let what = format!(
+                "the level {} table descriptor at {at:#x} is not stored with release",
+                place.level
+            );
+            let finding = Finding::new(Class::Barrier, "G5", what);
+            return Err(finding.at(place.vm, place.ipa, 0));
+        }
+        joined.try_for_each(|&number| self.is_clean(tables, number))
+    }
+
+    pub(super) fn is_clean(&self, tables: &Tables, number: usize) -> Result<(), Finding> {
+        if self.coherent {
+            return Ok(());
+        }
+        match self.lines.first_dirty(tables, number) {
+            None => Ok(()),
+            Some(line) => {
+                let place = tables.place(number);
+                let what = format!(
+                    "a level {} table is linked, and no DSB ISH completes a clean of its line at {line:#x}",
+                    place.level
+                );
+                Err(Finding::new(Class::Cache, "G5", what).at(place.vm, place.ipa, 0))
+            }
+        }
+    }
+}
