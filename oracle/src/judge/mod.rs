@@ -140,7 +140,8 @@ impl Judge {
     }
 
     /// Judges one operation after the subject has executed it: its answer, its events
-    /// in order, and the memory that it left.
+    /// in order, and the memory that it left. It ran on the CPU of its first event, or
+    /// on CPU 0 where it has none.
     ///
     /// # Errors
     /// The first thing that is wrong; the judge then waits for [`Judge::explain`] and
@@ -152,7 +153,8 @@ impl Judge {
         events: impl Iterator<Item = Record>,
         memory: &M,
     ) -> Result<Judged, Finding> {
-        self.begin(operation);
+        let mut events = events.peekable();
+        self.begin(operation, events.peek().map_or(0, |first| first.cpu));
         let mut tally = Tally::default();
         for record in events {
             self.event(operation, &record, &mut tally)?;
@@ -215,7 +217,7 @@ impl Judge {
         own.map(|&(_, vttbr)| vttbr)
     }
 
-    fn begin(&mut self, operation: &Operation) {
+    fn begin(&mut self, operation: &Operation, cpu: u8) {
         let vm = vm_of(operation);
         let exists = self.model.exists(vm);
         let work = match (operation, self.model.root_order()) {
@@ -228,7 +230,7 @@ impl Judge {
         };
         self.observer.begin(work);
         let own = self.own_vttbr(vm);
-        self.writes = Writes::new(self.vtcr, &self.observer.protocol, own);
+        self.writes = Writes::new(self.vtcr, &self.observer.protocol, cpu, own);
         self.current = Some((*operation, false));
     }
 

@@ -3,11 +3,13 @@
 //!
 //! Whatever was valid in a table that walkers could reach is in a TLB until an
 //! invalidation for its VMID that covers it is complete. `TLBI` operands are decoded
-//! as the architecture does, under the `VTTBR_EL2` that holds at that moment. All
-//! events count as those of one CPU. Invalidation that nothing needed is counted and
-//! is no fault.
+//! as the architecture does, under the `VTTBR_EL2` that the CPU holds at that moment.
+//! Each CPU orders its own stores and completes its own invalidations and cleans; what
+//! is broadcast reaches all. It leaves out what orders CPUs among each other (locks).
+//! Invalidations and barriers that nothing needed are counted and are no fault.
 
 mod bbm;
+mod cpus;
 mod explain;
 mod lines;
 mod operand;
@@ -18,12 +20,13 @@ mod store;
 
 use crate::arch::Granule;
 use crate::event::{Barrier, CacheOperation, Event, Record, Tlbi};
-use crate::ledger::{Live, Place, Tables};
+use crate::ledger::{Live, Tables};
 use crate::operation::Machine;
 use crate::verdict::{Class, Finding};
 use crate::walk::Stage2;
 
 pub use bbm::Discipline;
+use cpus::Cpus;
 use explain::{located, name};
 use lines::Lines;
 pub use operand::{Hint, Operand};
@@ -36,6 +39,18 @@ struct Space {
     vmid: u16,
     vttbr: u64,
     pending: Pending,
+    /// The first `VMALLS12E1IS` of this operation covered nothing.
+    idle_whole: bool,
+}
+
+/// Instructions that nothing needed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needless {
+    /// `TLBI`s that covered nothing that was still to be covered.
+    pub invalidations: u64,
+    /// `DSB`s with no store, invalidation or clean of their CPU before them that they
+    /// order, and `ISB`s with no register write or invalidation.
+    pub barriers: u64,
 }
 
 /// What an observer in the inner shareable domain may hold and see.
@@ -48,17 +63,8 @@ pub struct Protocol {
     spaces: Vec<Space>,
     lines: Lines,
     now: Time,
-    /// The last `DSB` of either kind.
-    barrier: Time,
-    /// The last `DSB ISH`.
-    full_barrier: Time,
-    vtcr: u64,
-    vttbr: u64,
-    /// A register was written, and no `ISB` followed.
-    unsynchronized: bool,
-    /// The last valid descriptor that no barrier has followed.
-    unpublished: Option<(u64, Place)>,
-    needless: u64,
+    cpus: Cpus,
+    needless: Needless,
     last_operand: Option<Operand>,
 }
 
@@ -73,13 +79,8 @@ impl Protocol {
             spaces: Vec::new(),
             lines: Lines::default(),
             now: 0,
-            barrier: 0,
-            full_barrier: 0,
-            vtcr: 0,
-            vttbr: 0,
-            unsynchronized: false,
-            unpublished: None,
-            needless: 0,
+            cpus: Cpus::default(),
+            needless: Needless::default(),
             last_operand: None,
         }
     }
@@ -87,9 +88,11 @@ impl Protocol {
     /// As [`Protocol::new`], but keeps the buffers and the discipline.
     pub fn reset(&mut self, machine: &Machine) {
         self.lines.reset();
+        self.cpus.reset();
         *self = Protocol {
             spaces: std::mem::take(&mut self.spaces),
             lines: std::mem::take(&mut self.lines),
+            cpus: std::mem::take(&mut self.cpus),
             discipline: self.discipline,
             ..Protocol::new(machine)
         };
@@ -109,6 +112,7 @@ impl Protocol {
             vmid,
             vttbr,
             pending,
+            idle_whole: false,
         });
     }
 
@@ -117,36 +121,35 @@ impl Protocol {
         self.spaces.retain(|space| space.vm != vm);
     }
 
-    /// What was last written to `VTCR_EL2`, or 0.
-    pub fn vtcr(&self) -> u64 {
-        self.vtcr
+    /// What a CPU last wrote to `VTCR_EL2`, or 0.
+    pub fn vtcr(&self, cpu: u8) -> u64 {
+        self.cpus.of(cpu).vtcr
     }
 
-    /// What `VTTBR_EL2` holds.
-    pub fn vttbr(&self) -> u64 {
-        self.vttbr
+    /// What a CPU's `VTTBR_EL2` holds.
+    pub fn vttbr(&self, cpu: u8) -> u64 {
+        self.cpus.of(cpu).vttbr
     }
 
-    /// Whether a register was written and no `ISB` followed.
-    pub fn is_unsynchronized(&self) -> bool {
-        self.unsynchronized
+    /// Whether a CPU wrote a register and no `ISB` followed.
+    pub fn is_unsynchronized(&self, cpu: u8) -> bool {
+        self.cpus.of(cpu).unsynchronized
     }
 
-    /// Invalidations since the last reset that covered nothing.
-    pub fn needless(&self) -> u64 {
+    /// What was needless since the last reset.
+    pub fn needless(&self) -> Needless {
         self.needless
     }
 
     /// An operation starts. What the last one invalidated is settled.
     pub fn begin(&mut self) {
         self.now = 0;
-        self.barrier = 0;
-        self.full_barrier = 0;
-        self.unpublished = None;
+        self.cpus.begin();
         self.last_operand = None;
         self.lines.clear();
         for space in &mut self.spaces {
             space.pending.clear();
+            space.idle_whole = false;
         }
     }
 
@@ -161,29 +164,35 @@ impl Protocol {
         tables: &Tables,
     ) -> Result<(), Finding> {
         self.now += 1;
+        let by = record.cpu;
         match record.event {
-            Event::Store { at, release, .. } => self.store(at, release, live, tables),
+            Event::Store { at, release, .. } => self.store(by, at, release, live, tables),
             Event::Zero { at, bytes } => {
-                self.zero(at, bytes, tables);
+                self.zero(by, at, bytes, tables);
                 Ok(())
             }
-            Event::Tlbi { operation, operand } => self.tlbi(operation, operand, tables.stage2()),
-            Event::Barrier(barrier) => self.barrier(barrier, tables),
+            Event::Tlbi { operation, operand } => {
+                self.tlbi(by, operation, operand, tables.stage2())
+            }
+            Event::Barrier(barrier) => self.barrier(by, barrier, tables),
             Event::Cache {
                 operation: CacheOperation::Cvac,
                 at,
             } => {
-                self.lines.clean(tables, at);
+                self.cpus.get(by).has_maintained = true;
+                self.lines.clean(tables, by, at);
                 Ok(())
             }
             Event::WriteVtcr(value) => {
-                self.vtcr = value;
-                self.unsynchronized = true;
+                let cpu = self.cpus.get(by);
+                cpu.vtcr = value;
+                cpu.unsynchronized = true;
                 Ok(())
             }
             Event::WriteVttbr(value) => {
-                self.vttbr = value;
-                self.unsynchronized = true;
+                let cpu = self.cpus.get(by);
+                cpu.vttbr = value;
+                cpu.unsynchronized = true;
                 Ok(())
             }
             Event::Release { .. } => self.release(tables),
@@ -204,13 +213,13 @@ impl Protocol {
                 return Err(located(Finding::new(class, "G3", what), &item, tables));
             }
         }
-        if let Some((at, place)) = self.unpublished {
+        if let Some((at, place)) = self.cpus.iter().find_map(|cpu| cpu.unpublished) {
             let what = format!("no DSB ISHST or DSB ISH follows the store to {at:#x}");
             let finding = Finding::new(Class::Barrier, "G7", what);
             let bytes = tables.stage2().entry_bytes(place.level);
             return Err(finding.at(place.vm, place.ipa, bytes));
         }
-        self.publish(tables)
+        Protocol::published(self.lines.publish_all(tables), tables)
     }
 
     /// A root is complete: walkers find it in memory.
@@ -224,8 +233,8 @@ impl Protocol {
         (first..first + pages).try_for_each(|number| self.is_clean(tables, number))
     }
 
-    fn publish(&mut self, tables: &Tables) -> Result<(), Finding> {
-        match self.lines.publish(tables) {
+    fn published(dirty: Option<u64>, tables: &Tables) -> Result<(), Finding> {
+        match dirty {
             None => Ok(()),
             Some(line) => {
                 let what = format!(
@@ -238,65 +247,78 @@ impl Protocol {
         }
     }
 
-    fn barrier(&mut self, barrier: Barrier, tables: &Tables) -> Result<(), Finding> {
-        match barrier {
-            Barrier::Isb => {
-                self.unsynchronized = false;
-                return Ok(());
-            }
-            Barrier::DsbIshst => {}
-            Barrier::DsbIsh => {
-                self.full_barrier = self.now;
-                self.lines.complete(tables);
-                for space in &mut self.spaces {
-                    space.pending.complete();
-                }
+    fn barrier(&mut self, by: u8, barrier: Barrier, tables: &Tables) -> Result<(), Finding> {
+        let cpu = self.cpus.get(by);
+        let useful = match barrier {
+            Barrier::Isb => cpu.unsynchronized || cpu.has_invalidated,
+            Barrier::DsbIshst => cpu.has_stored,
+            Barrier::DsbIsh => cpu.has_stored || cpu.has_maintained,
+        };
+        self.needless.barriers += u64::from(!useful);
+        if barrier == Barrier::Isb {
+            cpu.unsynchronized = false;
+            cpu.has_invalidated = false;
+            return Ok(());
+        }
+        cpu.barrier = self.now;
+        cpu.unpublished = None;
+        cpu.has_stored = false;
+        if barrier == Barrier::DsbIsh {
+            cpu.full_barrier = self.now;
+            cpu.has_maintained = false;
+            self.lines.complete(tables, by);
+            for space in &mut self.spaces {
+                space.pending.complete(by);
             }
         }
-        self.barrier = self.now;
-        self.unpublished = None;
-        self.publish(tables)
+        Protocol::published(self.lines.publish(tables, by), tables)
     }
 
-    /// The VMID that `VTTBR_EL2` selects; `VTCR_EL2.VS` is 0 (R1).
-    fn vmid(&self) -> u16 {
-        (self.vttbr >> 48) as u16 & 0xff
-    }
-
-    fn tlbi(&mut self, operation: Tlbi, operand: u64, stage2: &Stage2) -> Result<(), Finding> {
-        if self.unsynchronized {
+    fn tlbi(
+        &mut self,
+        by: u8,
+        operation: Tlbi,
+        operand: u64,
+        stage2: &Stage2,
+    ) -> Result<(), Finding> {
+        let cpu = self.cpus.get(by);
+        if cpu.unsynchronized {
             let what = "no ISB between the write of VTTBR_EL2 or VTCR_EL2 and the TLBI after it";
             return Err(Finding::new(Class::Barrier, "G8", what.into()));
         }
-        let vmid = self.vmid();
-        let (now, barrier, full_barrier) = (self.now, self.barrier, self.full_barrier);
+        cpu.has_maintained = true;
+        cpu.has_invalidated = true;
+        // VTCR_EL2.VS is 0 (R1).
+        let vmid = (cpu.vttbr >> 48) as u16 & 0xff;
+        let (now, cpus) = (self.now, &self.cpus);
         let operand = Operand::new(operand, self.granule);
         let mut useful = false;
-        for Space {
-            vmid: own, pending, ..
-        } in &mut self.spaces
-        {
-            match (operation, *own == vmid) {
-                (Tlbi::Ipas2e1is, true) => {
-                    useful |= pending.invalidate(stage2, operand, barrier, now) != 0;
+        for space in &mut self.spaces {
+            let pending = &mut space.pending;
+            let own = space.vmid == vmid;
+            match operation {
+                Tlbi::Ipas2e1is if own => {
+                    useful |= pending.invalidate(stage2, operand, cpus, by, now) != 0;
                 }
-                (Tlbi::Ipas2e1is, false) => pending.invalidate_elsewhere(stage2, operand, vmid),
-                (Tlbi::Vmalls12e1is, true) => {
-                    useful |= !pending.is_empty();
-                    pending.invalidate_whole(barrier, now);
+                Tlbi::Ipas2e1is => pending.invalidate_elsewhere(stage2, operand, vmid),
+                Tlbi::Vmalls12e1is if own => {
+                    let covers = pending.invalidate_whole(cpus, by, now);
+                    useful |= covers;
+                    space.idle_whole |= !covers;
                 }
-                (Tlbi::Vmalls12e1is, false) => pending.invalidate_whole_elsewhere(vmid, now),
-                (Tlbi::Vmalle1is, true) => {
-                    useful |= !pending.is_empty();
-                    pending.invalidate_stage1(full_barrier, now);
+                Tlbi::Vmalls12e1is => pending.invalidate_whole_elsewhere(vmid, now),
+                Tlbi::Vmalle1is if own => {
+                    useful |= pending.invalidate_stage1(cpus, by, now);
                 }
-                (Tlbi::Vmalle1is, false) => {}
+                Tlbi::Ipas2e1 if own => pending.invalidate_locally(stage2, operand),
+                Tlbi::Vmalle1 if own => pending.invalidate_stage1_locally(now),
+                Tlbi::Vmalle1is | Tlbi::Ipas2e1 | Tlbi::Vmalle1 => {}
             }
         }
         if operation == Tlbi::Ipas2e1is {
             self.last_operand = Some(operand);
         }
-        self.needless += u64::from(!useful);
+        self.needless.invalidations += u64::from(!useful);
         Ok(())
     }
 }

@@ -11,14 +11,17 @@ use crate::walk::Entry;
 impl Protocol {
     pub(super) fn store(
         &mut self,
+        by: u8,
         at: u64,
         release: bool,
         live: Option<Live>,
         tables: &Tables,
     ) -> Result<(), Finding> {
         if !self.coherent {
-            self.lines.write(tables, at, 8, live.is_some());
+            let stretch = at..at.saturating_add(8);
+            self.lines.write(tables, by, stretch, live.is_some());
         }
+        self.cpus.get(by).has_stored = true;
         let Some(live) = live.filter(|live| live.changed) else {
             return Ok(());
         };
@@ -33,12 +36,12 @@ impl Protocol {
         }
         let silent = live.replaced && bbm::needs_no_invalidation(live.old, live.descriptor);
         if !silent {
-            self.broken(tables);
+            self.broken(by, tables);
         }
         if live.entry == Entry::Invalid {
             return Ok(());
         }
-        self.unpublished = Some((at, live.place));
+        self.cpus.get(by).unpublished = Some((at, live.place));
         self.may_make(&live, tables)?;
         match live.entry {
             Entry::Table { .. } => self.may_link(at, release, live.place, tables),
@@ -46,21 +49,23 @@ impl Protocol {
         }
     }
 
-    pub(super) fn zero(&mut self, at: u64, bytes: u64, tables: &Tables) {
+    pub(super) fn zero(&mut self, by: u8, at: u64, bytes: u64, tables: &Tables) {
+        self.cpus.get(by).has_stored = true;
         if !self.coherent {
             let state = tables.number(at).map(|number| tables.state(number));
             let reachable =
                 matches!(state, Some(State::Linked { .. })) || !tables.broken().is_empty();
-            self.lines.write(tables, at, bytes, reachable);
+            let stretch = at..at.saturating_add(bytes.max(1));
+            self.lines.write(tables, by, stretch, reachable);
         }
-        self.broken(tables);
+        self.broken(by, tables);
     }
 
-    fn broken(&mut self, tables: &Tables) {
+    fn broken(&mut self, by: u8, tables: &Tables) {
         for broken in tables.broken() {
             let mut spaces = self.spaces.iter_mut();
             if let Some(space) = spaces.find(|space| space.vm == broken.place.vm) {
-                space.pending.push(broken, self.now);
+                space.pending.push(broken, by, self.now);
             }
         }
     }
