@@ -11,6 +11,8 @@
 mod bbm;
 mod cpus;
 mod explain;
+mod half_done;
+mod levels;
 mod lines;
 mod operand;
 mod pending;
@@ -20,7 +22,7 @@ mod store;
 
 use crate::arch::Granule;
 use crate::event::{Barrier, CacheOperation, Event, Record, Tlbi};
-use crate::ledger::{Live, Tables};
+use crate::ledger::{Ledger, Live, Tables};
 use crate::operation::Machine;
 use crate::verdict::{Class, Finding};
 use crate::walk::Stage2;
@@ -28,9 +30,11 @@ use crate::walk::Stage2;
 pub use bbm::Discipline;
 use cpus::Cpus;
 use explain::{located, name};
+use half_done::HalfDone;
 use lines::Lines;
 pub use operand::{Hint, Operand};
 use pending::{Pending, Time};
+use store::Store;
 
 /// What TLBs may hold of one VM.
 #[derive(Clone, Debug)]
@@ -64,6 +68,7 @@ pub struct Protocol {
     lines: Lines,
     now: Time,
     cpus: Cpus,
+    half_done: HalfDone,
     needless: Needless,
     last_operand: Option<Operand>,
 }
@@ -80,6 +85,7 @@ impl Protocol {
             lines: Lines::default(),
             now: 0,
             cpus: Cpus::default(),
+            half_done: HalfDone::default(),
             needless: Needless::default(),
             last_operand: None,
         }
@@ -93,6 +99,7 @@ impl Protocol {
             spaces: std::mem::take(&mut self.spaces),
             lines: std::mem::take(&mut self.lines),
             cpus: std::mem::take(&mut self.cpus),
+            half_done: std::mem::take(&mut self.half_done),
             discipline: self.discipline,
             ..Protocol::new(machine)
         };
@@ -145,6 +152,7 @@ impl Protocol {
     pub fn begin(&mut self) {
         self.now = 0;
         self.cpus.begin();
+        self.half_done.begin();
         self.last_operand = None;
         self.lines.clear();
         for space in &mut self.spaces {
@@ -166,7 +174,17 @@ impl Protocol {
         self.now += 1;
         let by = record.cpu;
         match record.event {
-            Event::Store { at, release, .. } => self.store(by, at, release, live, tables),
+            Event::Store {
+                at, new, release, ..
+            } => {
+                let store = Store {
+                    by,
+                    at,
+                    new,
+                    release,
+                };
+                self.store(store, live, tables)
+            }
             Event::Zero { at, bytes } => {
                 self.zero(by, at, bytes, tables);
                 Ok(())
@@ -203,9 +221,10 @@ impl Protocol {
     /// The operation is over.
     ///
     /// # Errors
-    /// Something that it removed can still be held, or something that it stored need
-    /// not be visible.
-    pub fn end(&mut self, tables: &Tables) -> Result<(), Finding> {
+    /// Something that it removed can still be held, something that it stored need not
+    /// be visible, or something that could be seen in between was never meant.
+    pub fn end(&mut self, ledger: &Ledger) -> Result<(), Finding> {
+        let tables = ledger.tables();
         for space in &self.spaces {
             if let Some((item, progress)) = space.pending.first_open() {
                 let (class, why) = self.explain(space.vmid, progress);
@@ -219,7 +238,8 @@ impl Protocol {
             let bytes = tables.stage2().entry_bytes(place.level);
             return Err(finding.at(place.vm, place.ipa, bytes));
         }
-        Protocol::published(self.lines.publish_all(tables), tables)
+        Protocol::published(self.lines.publish_all(tables), tables)?;
+        self.half_done.end(ledger)
     }
 
     /// A root is complete: walkers find it in memory.

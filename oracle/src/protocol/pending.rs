@@ -7,8 +7,9 @@
 //! descriptors that it names.
 
 use super::cpus::Cpus;
+use super::levels::Levels;
 use super::operand::{Hint, Operand};
-use super::sorted::{Addressed, Sorted};
+use super::sorted::Addressed;
 use crate::ledger::{Broken, Place};
 use crate::walk::Stage2;
 
@@ -67,14 +68,10 @@ impl Addressed for Item {
     }
 }
 
-/// Levels -1 to 3.
-const LEVELS: usize = 5;
-
 /// The list.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pending {
-    /// By level, the highest first.
-    levels: [Sorted<Item>; LEVELS],
+    items: Levels<Item>,
     count: usize,
     /// Items without an own invalidation.
     uncovered: usize,
@@ -152,12 +149,12 @@ impl Cpu {
 impl Pending {
     /// Forgets all, and starts time anew.
     pub(super) fn clear(&mut self) {
-        let mut levels = std::mem::take(&mut self.levels);
-        levels.iter_mut().for_each(Sorted::clear);
+        let mut items = std::mem::take(&mut self.items);
+        items.clear();
         let mut cpus = std::mem::take(&mut self.cpus);
         cpus.iter_mut().for_each(Cpu::clear);
         *self = Pending {
-            levels,
+            items,
             cpus,
             ..Pending::default()
         };
@@ -181,7 +178,7 @@ impl Pending {
     }
 
     pub(super) fn push(&mut self, broken: &Broken, by: u8, now: Time) {
-        self.levels[index(broken.place.level)].push(Item {
+        let item = Item {
             place: broken.place,
             table: broken.table,
             descriptor: broken.descriptor,
@@ -190,7 +187,8 @@ impl Pending {
             invalidated: 0,
             invalidated_by: 0,
             flaw: Flaw::None,
-        });
+        };
+        self.items.push(broken.place.level, item);
         self.count += 1;
         self.uncovered += 1;
         self.cpu(by).stored = now;
@@ -206,7 +204,7 @@ impl Pending {
         now: Time,
     ) -> usize {
         let mut covered = 0;
-        self.for_each_over(stage2, operand.ipa, |item| {
+        self.items.for_each_at(stage2, operand.ipa, |item| {
             if item.invalidated != 0 {
             } else if !admits(operand.hint, item) {
                 item.flaw = Flaw::WrongHint(operand);
@@ -229,12 +227,13 @@ impl Pending {
 
     /// `IPAS2E1` for this VMID: other CPUs keep what they hold.
     pub(super) fn invalidate_locally(&mut self, stage2: &Stage2, operand: Operand) {
-        self.for_each_over(stage2, operand.ipa, |item| item.flaw = Flaw::Local);
+        self.items
+            .for_each_at(stage2, operand.ipa, |item| item.flaw = Flaw::Local);
     }
 
     /// `IPAS2E1IS` for another VMID.
     pub(super) fn invalidate_elsewhere(&mut self, stage2: &Stage2, operand: Operand, vmid: u16) {
-        self.for_each_over(stage2, operand.ipa, |item| {
+        self.items.for_each_at(stage2, operand.ipa, |item| {
             item.flaw = Flaw::WrongVmid(vmid);
         });
     }
@@ -311,7 +310,7 @@ impl Pending {
         }
         let by_ipa = self.uncovered == 0 && self.cpus.iter().all(Cpu::all_by_ipa_done);
         if by_ipa || self.cpus.iter().all(Cpu::all_stores_done) {
-            self.levels.iter_mut().for_each(Sorted::clear);
+            self.items.clear();
             self.count = 0;
             self.uncovered = 0;
         } else if self.count > self.sweep_at {
@@ -322,16 +321,12 @@ impl Pending {
     /// Drops what is done. The next sweep is due when as much again has been added, so
     /// that the cost stays in proportion to what is added.
     fn sweep(&mut self) {
-        let mut levels = std::mem::take(&mut self.levels);
-        for level in &mut levels {
-            level.retain(|item| self.progress(item) != Progress::Done);
-        }
-        let uncovered = |item: &&Item| item.invalidated == 0;
-        let all = levels.iter().flat_map(Sorted::iter);
-        self.uncovered = all.filter(uncovered).count();
-        self.count = levels.iter().map(Sorted::len).sum();
+        let mut items = std::mem::take(&mut self.items);
+        items.retain(|item| self.progress(item) != Progress::Done);
+        self.uncovered = items.iter().filter(|item| item.invalidated == 0).count();
+        self.count = items.len();
         self.sweep_at = 2 * self.count + 64;
-        self.levels = levels;
+        self.items = items;
     }
 
     pub(super) fn progress(&self, item: &Item) -> Progress {
@@ -371,7 +366,7 @@ impl Pending {
 
     /// A descriptor that is not done, of the highest level that has one.
     pub(super) fn first_open(&self) -> Option<(Item, Progress)> {
-        self.open(self.levels.iter().flat_map(Sorted::iter)).next()
+        self.open(self.items.iter()).next()
     }
 
     /// Descriptors that are not done and share an address with an entry.
@@ -380,26 +375,13 @@ impl Pending {
         stage2: &Stage2,
         entry: Place,
     ) -> impl Iterator<Item = (Item, Progress)> {
-        let bytes = stage2.entry_bytes(entry.level);
-        let own = index(entry.level);
-        let above = stage2.start_level().map(|start| start..entry.level);
-        let above = above.into_iter().flatten().flat_map(move |level| {
-            let ipa = entry_base(stage2, entry.ipa, level);
-            self.levels[index(level)].within(ipa, 1)
-        });
-        let levels = self.levels[own..].iter();
-        let here = levels.flat_map(move |level| level.within(entry.ipa, bytes));
-        self.open(above.chain(here))
+        self.open(self.items.over(stage2, entry))
     }
 
     /// A table descriptor above a table that is not done.
     pub(super) fn open_above(&self, stage2: &Stage2, table: Place) -> Option<(Item, Progress)> {
-        let above = stage2.start_level()?..table.level;
-        let items = above.flat_map(|level| {
-            let ipa = entry_base(stage2, table.ipa, level);
-            self.levels[index(level)].within(ipa, 1)
-        });
-        self.open(items.filter(|item| item.table)).next()
+        let above = self.items.above(stage2, table);
+        self.open(above.filter(|item| item.table)).next()
     }
 
     fn open<'a>(
@@ -411,27 +393,6 @@ impl Pending {
             (progress != Progress::Done).then_some((*item, progress))
         })
     }
-
-    /// Every descriptor whose region holds an IPA.
-    fn for_each_over(&mut self, stage2: &Stage2, ipa: u64, mut act: impl FnMut(&mut Item)) {
-        let Some(start) = stage2.start_level() else {
-            return;
-        };
-        for level in start..=3 {
-            let base = entry_base(stage2, ipa, level);
-            self.levels[index(level)].for_each_at(base, &mut act);
-        }
-    }
-}
-
-/// Where a level is kept. Tables have the levels -1 to 3.
-fn index(level: i8) -> usize {
-    usize::try_from(level + 1).map_or(0, |index| index.min(LEVELS - 1))
-}
-
-/// The first IPA of the entry of a level that translates an IPA.
-fn entry_base(stage2: &Stage2, ipa: u64, level: i8) -> u64 {
-    ipa & !(stage2.entry_bytes(level) - 1)
 }
 
 /// Whether a hint lets an invalidation concern a descriptor: a table is above leaves

@@ -32,17 +32,9 @@ impl Protocol {
 
     fn may_release_table(&self, tables: &Tables, number: usize) -> Result<(), Finding> {
         let table = tables.place(number);
-        let mut spaces = self.spaces.iter();
-        let Some(space) = spaces.find(|space| space.vm == table.vm) else {
+        let Some((vmid, item, progress)) = self.holder(tables, table) else {
             return Ok(());
         };
-        if space.pending.is_empty() {
-            return Ok(());
-        }
-        let Some((item, progress)) = space.pending.open_above(tables.stage2(), table) else {
-            return Ok(());
-        };
-        let vmid = space.vmid;
         let (_, why) = self.explain(vmid, progress);
         let what = format!(
             "the level {} table at {:#x} goes back to the page source while walkers may hold {}: {why}",

@@ -3,28 +3,39 @@
 use super::Protocol;
 use super::bbm::{self, Discipline, Valid};
 use super::explain::{located, name};
-use super::pending::Item;
+use super::pending::{Item, Progress};
 use crate::ledger::{Live, Place, State, Tables, next_nonzero};
 use crate::verdict::{Class, Finding};
 use crate::walk::Entry;
 
+/// A store event.
+#[derive(Clone, Copy)]
+pub(super) struct Store {
+    pub(super) by: u8,
+    pub(super) at: u64,
+    pub(super) new: u64,
+    pub(super) release: bool,
+}
+
 impl Protocol {
     pub(super) fn store(
         &mut self,
-        by: u8,
-        at: u64,
-        release: bool,
+        store: Store,
         live: Option<Live>,
         tables: &Tables,
     ) -> Result<(), Finding> {
+        let Store { by, at, .. } = store;
         if !self.coherent {
             let stretch = at..at.saturating_add(8);
             self.lines.write(tables, by, stretch, live.is_some());
         }
         self.cpus.get(by).has_stored = true;
-        let Some(live) = live.filter(|live| live.changed) else {
-            return Ok(());
+        let Some(live) = live else {
+            return self.store_apart(store, tables);
         };
+        if !live.changed {
+            return Ok(());
+        }
         if live.replaced && self.discipline == Discipline::Contract {
             let what = format!(
                 "the level {} descriptor at {at:#x} changes from one valid value to another",
@@ -34,6 +45,7 @@ impl Protocol {
             let bytes = tables.stage2().entry_bytes(live.place.level);
             return Err(finding.at(live.place.vm, live.place.ipa, bytes));
         }
+        self.half_done.broken(tables);
         let silent = live.replaced && bbm::needs_no_invalidation(live.old, live.descriptor);
         if !silent {
             self.broken(by, tables);
@@ -44,13 +56,65 @@ impl Protocol {
         self.cpus.get(by).unpublished = Some((at, live.place));
         self.may_make(&live, tables)?;
         match live.entry {
-            Entry::Table { .. } => self.may_link(at, release, live.place, tables),
-            Entry::Invalid | Entry::Leaf { .. } => Ok(()),
+            Entry::Table { .. } => self.may_link(store, live.place, tables),
+            Entry::Leaf { .. } => {
+                self.half_done.made(at, tables);
+                Ok(())
+            }
+            Entry::Invalid => Ok(()),
         }
+    }
+
+    /// A store to a page that is in no table, or in none any more.
+    fn store_apart(&mut self, store: Store, tables: &Tables) -> Result<(), Finding> {
+        let Some(number) = tables.number(store.at) else {
+            return Ok(());
+        };
+        if tables.state(number) != State::Unlinked {
+            self.half_done.write(number, store.by, self.now);
+            return Ok(());
+        }
+        let place = tables.entry_place(number, store.at);
+        if tables.entry(place.level, store.new) == Entry::Invalid {
+            return Ok(());
+        }
+        match self.holder(tables, tables.place(number)) {
+            None => Ok(()),
+            Some((vmid, item, progress)) => {
+                let (_, why) = self.explain(vmid, progress);
+                let what = format!(
+                    "{:#x} is stored to an unlinked level {} table while walkers may hold {}: {why}",
+                    store.new,
+                    place.level,
+                    name(&item)
+                );
+                let finding = Finding::new(Class::TornUpdate, "G10", what);
+                Err(finding.at(place.vm, place.ipa, 0))
+            }
+        }
+    }
+
+    /// The descriptor through which walkers may still hold an unlinked table, and the
+    /// VMID.
+    pub(super) fn holder(&self, tables: &Tables, table: Place) -> Option<(u16, Item, Progress)> {
+        let mut spaces = self.spaces.iter();
+        let space = spaces.find(|space| space.vm == table.vm)?;
+        if space.pending.is_empty() {
+            return None;
+        }
+        let (item, progress) = space.pending.open_above(tables.stage2(), table)?;
+        Some((space.vmid, item, progress))
     }
 
     pub(super) fn zero(&mut self, by: u8, at: u64, bytes: u64, tables: &Tables) {
         self.cpus.get(by).has_stored = true;
+        self.half_done.broken(tables);
+        let last = at.saturating_add(bytes.saturating_sub(1));
+        if let (Some(first), Some(last)) = (tables.number(at), tables.number(last)) {
+            for number in first..=last {
+                self.half_done.write(number, by, self.now);
+            }
+        }
         if !self.coherent {
             let state = tables.number(at).map(|number| tables.state(number));
             let reachable =
@@ -132,15 +196,13 @@ impl Protocol {
     }
 
     /// G5, but for the zeroing, which the ledger knows.
-    fn may_link(
-        &self,
-        at: u64,
-        release: bool,
-        place: Place,
-        tables: &Tables,
-    ) -> Result<(), Finding> {
+    fn may_link(&mut self, store: Store, place: Place, tables: &Tables) -> Result<(), Finding> {
+        let Store {
+            by, at, release, ..
+        } = store;
         let mut joined = tables.joined().iter();
-        if !release && joined.len() != 0 {
+        let contract = self.discipline == Discipline::Contract;
+        if contract && !release && joined.len() != 0 {
             let what = format!(
                 "the level {} table descriptor at {at:#x} is not stored with release",
                 place.level
@@ -148,6 +210,7 @@ impl Protocol {
             let finding = Finding::new(Class::Barrier, "G5", what);
             return Err(finding.at(place.vm, place.ipa, 0));
         }
+        self.half_done.linked(by, release, tables, &self.cpus)?;
         joined.try_for_each(|&number| self.is_clean(tables, number))
     }
 
