@@ -192,6 +192,15 @@ impl Judge {
         whole::compare_memory(self.observer.ledger.tables(), memory)
     }
 
+    /// Judges the reference counts of a page source at rest, between two operations:
+    /// physical address and count of each page, in any order.
+    ///
+    /// # Errors
+    /// G9: the first page whose count is not its valid entries.
+    pub fn references(&mut self, counts: impl Iterator<Item = (u64, u16)>) -> Result<(), Finding> {
+        self.observer.ledger.references(counts)
+    }
+
     /// Ledger and protocol as they are.
     pub fn observer(&self) -> &Observer {
         &self.observer

@@ -5,6 +5,7 @@
 //! allocated, pages that nobody holds, and page sources that fail or hand out
 //! without a reason. Whether an invalidation came first is `protocol`'s.
 
+mod references;
 mod supply;
 mod tables;
 

@@ -7,6 +7,8 @@
 // Each test file uses its own part.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod session;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 
