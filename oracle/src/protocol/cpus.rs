@@ -46,10 +46,12 @@ impl Cpus {
         }
     }
 
+    #[inline]
     pub(super) fn of(&self, cpu: u8) -> Cpu {
         self.0.get(usize::from(cpu)).copied().unwrap_or_default()
     }
 
+    #[inline]
     pub(super) fn get(&mut self, cpu: u8) -> &mut Cpu {
         let index = usize::from(cpu);
         if index >= self.0.len() {

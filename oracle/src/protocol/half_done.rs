@@ -304,20 +304,28 @@ struct Written {
 }
 
 impl Pages {
+    #[inline]
     fn get(&mut self, number: usize) -> &mut Page {
+        let known = self.pages.get(number);
+        if known.is_none_or(|page| page.operation != self.operation) {
+            self.start(number);
+        }
+        &mut self.pages[number]
+    }
+
+    /// The first use of a page in this operation.
+    #[cold]
+    fn start(&mut self, number: usize) {
         if number >= self.pages.len() {
             self.pages.resize_with(number + 1, Page::default);
         }
         let page = &mut self.pages[number];
-        if page.operation != self.operation {
-            page.made.clear();
-            *page = Page {
-                operation: self.operation,
-                made: std::mem::take(&mut page.made),
-                ..Page::default()
-            };
-        }
-        page
+        page.made.clear();
+        *page = Page {
+            operation: self.operation,
+            made: std::mem::take(&mut page.made),
+            ..Page::default()
+        };
     }
 
     /// Whether an entry was made by this operation, by its link or by itself.
