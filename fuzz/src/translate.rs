@@ -21,6 +21,7 @@ pub fn machine(machine: &Machine) -> operation::Machine {
         ipa_bits: machine.ipa_bits,
         start_level: machine.start_level,
         coherent_walks: machine.coherent_walks,
+        bbm: 0,
         cache_pages: machine.cache_pages,
         pool: span(machine.pool_window()),
         hypervisor: span(HYPERVISOR),

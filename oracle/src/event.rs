@@ -4,8 +4,12 @@
 /// TLB invalidations, by instruction name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tlbi {
+    /// `TLBI IPAS2E1, Xt`: this CPU's TLB alone.
+    Ipas2e1,
     /// `TLBI IPAS2E1IS, Xt`.
     Ipas2e1is,
+    /// `TLBI VMALLE1`: this CPU's TLB alone.
+    Vmalle1,
     /// `TLBI VMALLE1IS`.
     Vmalle1is,
     /// `TLBI VMALLS12E1IS`.

@@ -24,6 +24,8 @@ pub struct Machine {
     pub start_level: Option<i8>,
     /// Whether table walks snoop the caches of the CPUs that write tables.
     pub coherent_walks: bool,
+    /// FEAT_BBM level: 0, 1 or 2. What is above 2 counts as 2.
+    pub bbm: u8,
     /// Stated capacity of the page cache, or `None` for the contract's default (P3).
     pub cache_pages: Option<u16>,
     /// Physical memory from which table pages come.

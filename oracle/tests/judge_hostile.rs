@@ -69,7 +69,13 @@ impl Numbers {
                 bytes: self.pick(&[PAGE, 2 * PAGE, 12, u64::MAX]),
             },
             4 => Event::Tlbi {
-                operation: self.pick(&[Tlbi::Ipas2e1is, Tlbi::Vmalle1is, Tlbi::Vmalls12e1is]),
+                operation: self.pick(&[
+                    Tlbi::Ipas2e1,
+                    Tlbi::Ipas2e1is,
+                    Tlbi::Vmalle1,
+                    Tlbi::Vmalle1is,
+                    Tlbi::Vmalls12e1is,
+                ]),
                 operand: self.next(),
             },
             5 => Event::Barrier(self.pick(&[Barrier::DsbIshst, Barrier::DsbIsh, Barrier::Isb])),

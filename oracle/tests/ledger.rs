@@ -349,3 +349,58 @@ fn what_is_no_page_of_the_pool_does_not_go_back() {
     events.push(release(GUEST));
     assert_found(change(&events), Class::UseAfterFree, "P4");
 }
+
+/// G9 for [`mapped`], with these counts.
+fn references(counts: &[(u64, u16)]) -> Result<(), Finding> {
+    mapped().ledger.references(counts.iter().copied())
+}
+
+#[test]
+fn references_are_the_valid_entries_of_each_page() {
+    let good = [(ROOT, 1), (ROOT + PAGE, 0), (L2, 1), (L3, 2), (SPARE, 0)];
+    references(&good).unwrap();
+    for (index, (page, count)) in good.into_iter().enumerate() {
+        let mut bad = good;
+        bad[index] = (page, count + 1);
+        // valid-update-get
+        let finding = assert_found(references(&bad), Class::Leak, "G9");
+        assert!(finding.what.contains(&format!("{page:#x}")), "{finding}");
+        if count > 0 {
+            bad[index] = (page, count - 1);
+            assert_found(references(&bad), Class::UseAfterFree, "G9");
+        }
+    }
+}
+
+#[test]
+fn each_root_table_is_counted_by_itself() {
+    // root-tail-refcount: the second root table's entry is counted to the first.
+    let mut observer = mapped();
+    let mut events = top_up(&[POOL + 6 * PAGE, POOL + 7 * PAGE]);
+    events.extend([store(ROOT + PAGE, 0, block(0x8000_0000)), ISHST]);
+    run(&mut observer, CHANGE, &events).unwrap();
+    let with_roots = |first, second| {
+        let counts = [(ROOT, first), (ROOT + PAGE, second), (L2, 1), (L3, 2)];
+        observer.ledger.references(counts.into_iter())
+    };
+    with_roots(1, 1).unwrap();
+    assert_found(with_roots(2, 0), Class::Leak, "G9");
+}
+
+#[test]
+fn a_table_without_a_count_has_none() {
+    references(&[(ROOT, 1), (L2, 1), (L3, 2)]).unwrap();
+    let left_out = references(&[(ROOT, 1), (L2, 1)]);
+    assert_found(left_out, Class::UseAfterFree, "G9");
+}
+
+#[test]
+fn references_are_to_pages_of_the_pool() {
+    let good = [(ROOT, 1), (L2, 1), (L3, 2), (FREE_PAGE, 0)];
+    references(&good).unwrap();
+    for page in [GUEST, FREE_PAGE + 8] {
+        let mut bad = good;
+        bad[3].0 = page;
+        assert_found(references(&bad), Class::UseAfterFree, "G9");
+    }
+}

@@ -26,6 +26,7 @@ use crate::event::{Event, Record};
 use crate::ledger::{Live, Place, State, Work, next_nonzero};
 use crate::model::{self, Model};
 use crate::operation::{AccessKind, Machine, Operation, Outcome};
+use crate::protocol::Discipline;
 use crate::verdict::{Class, Finding};
 use crate::walk::{Access, Answer, Entry, Memory, Registers, Stage2, Why};
 
@@ -82,7 +83,7 @@ fn features(machine: &Machine) -> Features {
         xnx: false,
         ttst: false,
         fwb: false,
-        bbm: 0,
+        bbm: machine.bbm,
     }
 }
 
@@ -132,8 +133,15 @@ impl Judge {
         self.current = None;
     }
 
+    /// How the subject that is judged from now on changes live descriptors; a reset
+    /// keeps it.
+    pub fn judge_by(&mut self, discipline: Discipline) {
+        self.observer.protocol.judge_by(discipline);
+    }
+
     /// Judges one operation after the subject has executed it: its answer, its events
-    /// in order, and the memory that it left.
+    /// in order, and the memory that it left. It ran on the CPU of its first event, or
+    /// on CPU 0 where it has none.
     ///
     /// # Errors
     /// The first thing that is wrong; the judge then waits for [`Judge::explain`] and
@@ -145,7 +153,8 @@ impl Judge {
         events: impl Iterator<Item = Record>,
         memory: &M,
     ) -> Result<Judged, Finding> {
-        self.begin(operation);
+        let mut events = events.peekable();
+        self.begin(operation, events.peek().map_or(0, |first| first.cpu));
         let mut tally = Tally::default();
         for record in events {
             self.event(operation, &record, &mut tally)?;
@@ -183,6 +192,15 @@ impl Judge {
         whole::compare_memory(self.observer.ledger.tables(), memory)
     }
 
+    /// Judges the reference counts of a page source at rest, between two operations:
+    /// physical address and count of each page, in any order.
+    ///
+    /// # Errors
+    /// G9: the first page whose count is not its valid entries.
+    pub fn references(&mut self, counts: impl Iterator<Item = (u64, u16)>) -> Result<(), Finding> {
+        self.observer.ledger.references(counts)
+    }
+
     /// Ledger and protocol as they are.
     pub fn observer(&self) -> &Observer {
         &self.observer
@@ -208,7 +226,7 @@ impl Judge {
         own.map(|&(_, vttbr)| vttbr)
     }
 
-    fn begin(&mut self, operation: &Operation) {
+    fn begin(&mut self, operation: &Operation, cpu: u8) {
         let vm = vm_of(operation);
         let exists = self.model.exists(vm);
         let work = match (operation, self.model.root_order()) {
@@ -221,7 +239,7 @@ impl Judge {
         };
         self.observer.begin(work);
         let own = self.own_vttbr(vm);
-        self.writes = Writes::new(self.vtcr, &self.observer.protocol, own);
+        self.writes = Writes::new(self.vtcr, &self.observer.protocol, cpu, own);
         self.current = Some((*operation, false));
     }
 

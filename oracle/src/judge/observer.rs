@@ -53,7 +53,7 @@ impl Observer {
     /// # Errors
     /// The first that is not so, invalidations before pages.
     pub fn end(&mut self) -> Result<(), Finding> {
-        self.protocol.end(self.ledger.tables())?;
+        self.protocol.end(&self.ledger)?;
         self.ledger.end()
     }
 }

@@ -45,6 +45,7 @@ pub(super) fn check_leaf(descriptor: u64) -> Result<(), Finding> {
 /// The registers during one operation.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Writes {
+    cpu: u8,
     vtcr: u64,
     before: u64,
     own: Option<u64>,
@@ -53,14 +54,15 @@ pub(super) struct Writes {
 }
 
 impl Writes {
-    /// `VTCR_EL2` as R1 has it, what the registers hold when the operation starts,
+    /// `VTCR_EL2` as R1 has it, what the CPU's registers hold when the operation starts,
     /// and `VTTBR_EL2` as R3 has it for the operation's VM, where that exists.
-    pub(super) fn new(vtcr: u64, protocol: &Protocol, own: Option<u64>) -> Writes {
+    pub(super) fn new(vtcr: u64, protocol: &Protocol, cpu: u8, own: Option<u64>) -> Writes {
         Writes {
+            cpu,
             vtcr,
-            before: protocol.vttbr(),
+            before: protocol.vttbr(cpu),
             own,
-            vtcr_held: protocol.vtcr(),
+            vtcr_held: protocol.vtcr(cpu),
             loaded_before_vtcr: false,
         }
     }
@@ -126,11 +128,12 @@ impl Writes {
             (Operation::Free { .. }, _, Some(own)) if self.before == own => ("F2", 0),
             _ => ("G8", self.before),
         };
-        if protocol.vttbr() == wanted {
+        let held = protocol.vttbr(self.cpu);
+        if held == wanted {
             return Ok(());
         }
-        let what = format!("VTTBR_EL2 holds {:#x} on return", protocol.vttbr());
-        Err(register(rule, what, wanted, protocol.vttbr()))
+        let what = format!("VTTBR_EL2 holds {held:#x} on return");
+        Err(register(rule, what, wanted, held))
     }
 
     /// A2. That what was written is right has been checked before.
@@ -139,7 +142,7 @@ impl Writes {
             let what = "VTTBR_EL2 is written before VTCR_EL2 holds the VM's value";
             return Err(Finding::new(Class::Register, "A2", what.into()));
         }
-        if protocol.is_unsynchronized() {
+        if protocol.is_unsynchronized(self.cpu) {
             let what = "no ISB between the writes of VTCR_EL2 and VTTBR_EL2 and the guest";
             return Err(Finding::new(Class::Barrier, "A2", what.into()));
         }

@@ -5,6 +5,7 @@
 //! allocated, pages that nobody holds, and page sources that fail or hand out
 //! without a reason. Whether an invalidation came first is `protocol`'s.
 
+mod references;
 mod supply;
 mod tables;
 
@@ -50,6 +51,8 @@ pub enum Work {
 pub struct Live {
     /// The entry.
     pub place: Place,
+    /// Its value before.
+    pub old: u64,
     /// Its value now.
     pub descriptor: u64,
     /// What that is.
@@ -232,9 +235,10 @@ impl Ledger {
         let was = self.tables.entry(place.level, old);
         let entry = self.tables.entry(place.level, new);
         let changed = old != new;
-        if changed {
-            if was != Entry::Invalid {
-                self.tables.break_entry(place, was);
+        // Another descriptor that leads to the same table leaves what walkers hold.
+        if was != entry || !matches!(entry, Entry::Table { .. }) {
+            if changed {
+                self.tables.break_entry(place, at, old);
             }
             if let Entry::Table { next } = entry {
                 self.link(next, at, place)?;
@@ -242,6 +246,7 @@ impl Ledger {
         }
         Ok(Some(Live {
             place,
+            old,
             descriptor: new,
             entry,
             replaced: changed && was != Entry::Invalid && entry != Entry::Invalid,
@@ -297,10 +302,7 @@ impl Ledger {
             for at in (from..from + bytes).step_by(8) {
                 let place = self.tables.entry_place(number, at);
                 let old = self.tables.store(number, at, 0);
-                let was = self.tables.entry(place.level, old);
-                if was != Entry::Invalid {
-                    self.tables.break_entry(place, was);
-                }
+                self.tables.break_entry(place, at, old);
             }
         }
         self.tables.zero(number, from, bytes);

@@ -47,6 +47,10 @@ pub struct Broken {
     pub place: Place,
     /// A table descriptor, not a leaf.
     pub table: bool,
+    /// Where it stood.
+    pub at: u64,
+    /// What it was.
+    pub descriptor: u64,
 }
 
 /// One page of the pool.
@@ -308,9 +312,17 @@ impl Tables {
     }
 
     /// Records that a descriptor is gone, with all that hangs below it.
-    pub(crate) fn break_entry(&mut self, place: Place, old: Entry) {
-        let table = matches!(old, Entry::Table { .. });
-        self.broken.push(Broken { place, table });
+    pub(crate) fn break_entry(&mut self, place: Place, at: u64, descriptor: u64) {
+        let old = self.entry(place.level, descriptor);
+        if old == Entry::Invalid {
+            return;
+        }
+        self.broken.push(Broken {
+            place,
+            table: matches!(old, Entry::Table { .. }),
+            at,
+            descriptor,
+        });
         if let Entry::Table { next } = old
             && let Some(child) = self.number(next)
             && matches!(self.state(child), State::Linked { .. })
@@ -323,13 +335,11 @@ impl Tables {
         self.enter(number, State::Unlinked);
         let table = self.pages[number].place;
         let bytes = self.stage2.entry_bytes(table.level);
+        let base = self.address(number);
         let mut from = 0;
         while let Some((index, descriptor)) = next_nonzero(&self.pages[number].contents, from) {
-            let entry = self.entry(table.level, descriptor);
-            if entry != Entry::Invalid {
-                let ipa = table.ipa.wrapping_add(index as u64 * bytes);
-                self.break_entry(Place { ipa, ..table }, entry);
-            }
+            let ipa = table.ipa.wrapping_add(index as u64 * bytes);
+            self.break_entry(Place { ipa, ..table }, base + 8 * index as u64, descriptor);
             from = index + 1;
         }
     }

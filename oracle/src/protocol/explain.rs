@@ -14,7 +14,7 @@ impl Protocol {
             Progress::NotInvalidated => (Class::StaleTlb, self.no_invalidation()),
             Progress::NotOrdered => text(
                 Class::Barrier,
-                "no DSB between its store and the TLBI that covers it",
+                "no DSB of the CPU that stored between its store and the TLBI that covers it",
             ),
             Progress::WrongVmid(other) => (
                 Class::StaleTlb,
@@ -23,6 +23,10 @@ impl Protocol {
             Progress::WrongHint(operand) => (
                 Class::StaleTlb,
                 format!("TLBI IPAS2E1IS ({operand}) need not concern it"),
+            ),
+            Progress::Local => text(
+                Class::StaleTlb,
+                "the TLBI that names it covers the TLB of its own CPU only",
             ),
             Progress::NoStage1 => text(
                 Class::StaleTlb,
@@ -34,7 +38,7 @@ impl Protocol {
             ),
             Progress::NotComplete => text(
                 Class::Barrier,
-                "no DSB ISH after the last TLBI that it needs",
+                "no DSB ISH of the CPU that issued it after the last TLBI that it needs",
             ),
         }
     }

@@ -1,5 +1,7 @@
 //! Cache lines of table memory that a walker which is not coherent would miss.
 
+use std::ops::Range;
+
 use crate::ledger::Tables;
 
 /// The smallest line, so that a clean of each line of the smallest size counts.
@@ -16,9 +18,15 @@ pub(super) struct Lines {
     /// The same for lines whose clean no `DSB ISH` has completed: only a DSB that
     /// waits for loads and stores completes cache maintenance (DDI 0487 K.a, B2.3).
     cleaning: Vec<u64>,
-    /// Addresses of these lines, written again since or not.
+    cpus: Vec<Cpu>,
+}
+
+/// What a barrier of one CPU concerns.
+#[derive(Clone, Debug, Default)]
+struct Cpu {
+    /// Addresses of lines that it cleaned, written again since or not.
     issued: Vec<u64>,
-    /// Lines of reachable tables that were written since the last barrier, by address.
+    /// Lines of reachable tables that it wrote since its last barrier, by address.
     unpublished: Vec<u64>,
 }
 
@@ -26,16 +34,24 @@ impl Lines {
     /// The lines of another machine.
     pub(super) fn reset(&mut self) {
         self.clear();
-        self.issued.clear();
+        self.cpus.iter_mut().for_each(|cpu| cpu.issued.clear());
     }
 
     pub(super) fn clear(&mut self) {
-        self.unpublished.clear();
+        self.cpus.iter_mut().for_each(|cpu| cpu.unpublished.clear());
     }
 
-    /// A write of `bytes` at `at`, in a table that walkers can reach or not.
-    pub(super) fn write(&mut self, tables: &Tables, at: u64, bytes: u64, reachable: bool) {
-        let end = at.saturating_add(bytes.max(1));
+    fn cpu(&mut self, cpu: u8) -> &mut Cpu {
+        let index = usize::from(cpu);
+        if index >= self.cpus.len() {
+            self.cpus.resize_with(index + 1, Cpu::default);
+        }
+        &mut self.cpus[index]
+    }
+
+    /// A CPU writes a stretch of addresses, in a table that walkers can reach or not.
+    pub(super) fn write(&mut self, tables: &Tables, by: u8, stretch: Range<u64>, reachable: bool) {
+        let Range { start: at, end } = stretch;
         let mut line = at & !(LINE - 1);
         while line < end {
             let Some((word, bit)) = index(tables, line) else {
@@ -48,38 +64,49 @@ impl Lines {
             self.dirty[word] |= bit;
             self.cleaning[word] &= !bit;
             if reachable {
-                self.unpublished.push(line);
+                self.cpu(by).unpublished.push(line);
             }
             line += LINE;
         }
     }
 
-    /// A clean is issued for the line of `at`.
-    pub(super) fn clean(&mut self, tables: &Tables, at: u64) {
+    /// A CPU issues a clean of the line of `at`.
+    pub(super) fn clean(&mut self, tables: &Tables, by: u8, at: u64) {
         if let Some((word, bit)) = index(tables, at)
             && let Some(word) = self.cleaning.get_mut(word)
         {
             *word |= bit;
-            self.issued.push(at);
+            self.cpu(by).issued.push(at);
         }
     }
 
-    /// A `DSB ISH`: the cleans before it are complete.
-    pub(super) fn complete(&mut self, tables: &Tables) {
-        for at in self.issued.drain(..) {
+    /// A `DSB ISH`: the CPU's cleans before it are complete.
+    pub(super) fn complete(&mut self, tables: &Tables, by: u8) {
+        let mut issued = std::mem::take(&mut self.cpu(by).issued);
+        for at in issued.drain(..) {
             if let Some((word, bit)) = index(tables, at) {
                 self.dirty[word] &= !(self.cleaning[word] & bit);
                 self.cleaning[word] &= !bit;
             }
         }
+        self.cpu(by).issued = issued;
     }
 
-    /// A barrier: the first line of a reachable table that was not cleaned before it.
-    pub(super) fn publish(&mut self, tables: &Tables) -> Option<u64> {
+    /// A barrier of a CPU: the first line of a reachable table that the CPU wrote and
+    /// that was not cleaned before it.
+    pub(super) fn publish(&mut self, tables: &Tables, by: u8) -> Option<u64> {
+        let mut unpublished = std::mem::take(&mut self.cpu(by).unpublished);
         let dirty = |&&line: &&u64| self.is_dirty(tables, line);
-        let found = self.unpublished.iter().find(dirty).copied();
-        self.unpublished.clear();
+        let found = unpublished.iter().find(dirty).copied();
+        unpublished.clear();
+        self.cpu(by).unpublished = unpublished;
         found
+    }
+
+    /// The same for all CPUs at once.
+    pub(super) fn publish_all(&mut self, tables: &Tables) -> Option<u64> {
+        let mut cpus = (0..=u8::MAX).take(self.cpus.len());
+        cpus.find_map(|by| self.publish(tables, by))
     }
 
     /// The first line of a page that is not clean.

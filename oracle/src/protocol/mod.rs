@@ -3,28 +3,38 @@
 //!
 //! Whatever was valid in a table that walkers could reach is in a TLB until an
 //! invalidation for its VMID that covers it is complete. `TLBI` operands are decoded
-//! as the architecture does, under the `VTTBR_EL2` that holds at that moment. All
-//! events count as those of one CPU. Invalidation that nothing needed is counted and
-//! is no fault.
+//! as the architecture does, under the `VTTBR_EL2` that the CPU holds at that moment.
+//! Each CPU orders its own stores and completes its own invalidations and cleans; what
+//! is broadcast reaches all. It leaves out what orders CPUs among each other (locks).
+//! Invalidations and barriers that nothing needed are counted and are no fault.
 
+mod bbm;
+mod cpus;
 mod explain;
+mod half_done;
+mod levels;
 mod lines;
 mod operand;
 mod pending;
 mod release;
 mod sorted;
+mod store;
 
 use crate::arch::Granule;
 use crate::event::{Barrier, CacheOperation, Event, Record, Tlbi};
-use crate::ledger::{Live, Place, State, Tables};
+use crate::ledger::{Ledger, Live, Tables};
 use crate::operation::Machine;
 use crate::verdict::{Class, Finding};
-use crate::walk::{Entry, Stage2};
+use crate::walk::Stage2;
 
+pub use bbm::Discipline;
+use cpus::Cpus;
 use explain::{located, name};
+use half_done::HalfDone;
 use lines::Lines;
 pub use operand::{Hint, Operand};
 use pending::{Pending, Time};
+use store::Store;
 
 /// What TLBs may hold of one VM.
 #[derive(Clone, Debug)]
@@ -33,6 +43,18 @@ struct Space {
     vmid: u16,
     vttbr: u64,
     pending: Pending,
+    /// The first `VMALLS12E1IS` of this operation covered nothing.
+    idle_whole: bool,
+}
+
+/// Instructions that nothing needed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needless {
+    /// `TLBI`s that covered nothing that was still to be covered.
+    pub invalidations: u64,
+    /// `DSB`s with no store, invalidation or clean of their CPU before them that they
+    /// order, and `ISB`s with no register write or invalidation.
+    pub barriers: u64,
 }
 
 /// What an observer in the inner shareable domain may hold and see.
@@ -40,20 +62,14 @@ struct Space {
 pub struct Protocol {
     granule: Granule,
     coherent: bool,
+    bbm: u8,
+    discipline: Discipline,
     spaces: Vec<Space>,
     lines: Lines,
     now: Time,
-    /// The last `DSB` of either kind.
-    barrier: Time,
-    /// The last `DSB ISH`.
-    full_barrier: Time,
-    vtcr: u64,
-    vttbr: u64,
-    /// A register was written, and no `ISB` followed.
-    unsynchronized: bool,
-    /// The last valid descriptor that no barrier has followed.
-    unpublished: Option<(u64, Place)>,
-    needless: u64,
+    cpus: Cpus,
+    half_done: HalfDone,
+    needless: Needless,
     last_operand: Option<Operand>,
 }
 
@@ -63,29 +79,36 @@ impl Protocol {
         Protocol {
             granule: machine.granule,
             coherent: machine.coherent_walks,
+            bbm: machine.bbm,
+            discipline: Discipline::default(),
             spaces: Vec::new(),
             lines: Lines::default(),
             now: 0,
-            barrier: 0,
-            full_barrier: 0,
-            vtcr: 0,
-            vttbr: 0,
-            unsynchronized: false,
-            unpublished: None,
-            needless: 0,
+            cpus: Cpus::default(),
+            half_done: HalfDone::default(),
+            needless: Needless::default(),
             last_operand: None,
         }
     }
 
-    /// As [`Protocol::new`], but keeps the buffers.
+    /// As [`Protocol::new`], but keeps the buffers and the discipline.
     pub fn reset(&mut self, machine: &Machine) {
         self.lines.reset();
+        self.cpus.reset();
         *self = Protocol {
             spaces: std::mem::take(&mut self.spaces),
             lines: std::mem::take(&mut self.lines),
+            cpus: std::mem::take(&mut self.cpus),
+            half_done: std::mem::take(&mut self.half_done),
+            discipline: self.discipline,
             ..Protocol::new(machine)
         };
         self.spaces.clear();
+    }
+
+    /// How live descriptors are changed; [`Discipline::Contract`] unless it is said.
+    pub fn judge_by(&mut self, discipline: Discipline) {
+        self.discipline = discipline;
     }
 
     /// A VM exists now, with the `VTTBR_EL2` that stands for it.
@@ -96,6 +119,7 @@ impl Protocol {
             vmid,
             vttbr,
             pending,
+            idle_whole: false,
         });
     }
 
@@ -104,36 +128,36 @@ impl Protocol {
         self.spaces.retain(|space| space.vm != vm);
     }
 
-    /// What was last written to `VTCR_EL2`, or 0.
-    pub fn vtcr(&self) -> u64 {
-        self.vtcr
+    /// What a CPU last wrote to `VTCR_EL2`, or 0.
+    pub fn vtcr(&self, cpu: u8) -> u64 {
+        self.cpus.of(cpu).vtcr
     }
 
-    /// What `VTTBR_EL2` holds.
-    pub fn vttbr(&self) -> u64 {
-        self.vttbr
+    /// What a CPU's `VTTBR_EL2` holds.
+    pub fn vttbr(&self, cpu: u8) -> u64 {
+        self.cpus.of(cpu).vttbr
     }
 
-    /// Whether a register was written and no `ISB` followed.
-    pub fn is_unsynchronized(&self) -> bool {
-        self.unsynchronized
+    /// Whether a CPU wrote a register and no `ISB` followed.
+    pub fn is_unsynchronized(&self, cpu: u8) -> bool {
+        self.cpus.of(cpu).unsynchronized
     }
 
-    /// Invalidations since the last reset that covered nothing.
-    pub fn needless(&self) -> u64 {
+    /// What was needless since the last reset.
+    pub fn needless(&self) -> Needless {
         self.needless
     }
 
     /// An operation starts. What the last one invalidated is settled.
     pub fn begin(&mut self) {
         self.now = 0;
-        self.barrier = 0;
-        self.full_barrier = 0;
-        self.unpublished = None;
+        self.cpus.begin();
+        self.half_done.begin();
         self.last_operand = None;
         self.lines.clear();
         for space in &mut self.spaces {
             space.pending.clear();
+            space.idle_whole = false;
         }
     }
 
@@ -148,29 +172,45 @@ impl Protocol {
         tables: &Tables,
     ) -> Result<(), Finding> {
         self.now += 1;
+        let by = record.cpu;
         match record.event {
-            Event::Store { at, release, .. } => self.store(at, release, live, tables),
+            Event::Store {
+                at, new, release, ..
+            } => {
+                let store = Store {
+                    by,
+                    at,
+                    new,
+                    release,
+                };
+                self.store(store, live, tables)
+            }
             Event::Zero { at, bytes } => {
-                self.zero(at, bytes, tables);
+                self.zero(by, at, bytes, tables);
                 Ok(())
             }
-            Event::Tlbi { operation, operand } => self.tlbi(operation, operand, tables.stage2()),
-            Event::Barrier(barrier) => self.barrier(barrier, tables),
+            Event::Tlbi { operation, operand } => {
+                self.tlbi(by, operation, operand, tables.stage2())
+            }
+            Event::Barrier(barrier) => self.barrier(by, barrier, tables),
             Event::Cache {
                 operation: CacheOperation::Cvac,
                 at,
             } => {
-                self.lines.clean(tables, at);
+                self.cpus.get(by).has_maintained = true;
+                self.lines.clean(tables, by, at);
                 Ok(())
             }
             Event::WriteVtcr(value) => {
-                self.vtcr = value;
-                self.unsynchronized = true;
+                let cpu = self.cpus.get(by);
+                cpu.vtcr = value;
+                cpu.unsynchronized = true;
                 Ok(())
             }
             Event::WriteVttbr(value) => {
-                self.vttbr = value;
-                self.unsynchronized = true;
+                let cpu = self.cpus.get(by);
+                cpu.vttbr = value;
+                cpu.unsynchronized = true;
                 Ok(())
             }
             Event::Release { .. } => self.release(tables),
@@ -181,9 +221,10 @@ impl Protocol {
     /// The operation is over.
     ///
     /// # Errors
-    /// Something that it removed can still be held, or something that it stored need
-    /// not be visible.
-    pub fn end(&mut self, tables: &Tables) -> Result<(), Finding> {
+    /// Something that it removed can still be held, something that it stored need not
+    /// be visible, or something that could be seen in between was never meant.
+    pub fn end(&mut self, ledger: &Ledger) -> Result<(), Finding> {
+        let tables = ledger.tables();
         for space in &self.spaces {
             if let Some((item, progress)) = space.pending.first_open() {
                 let (class, why) = self.explain(space.vmid, progress);
@@ -191,13 +232,14 @@ impl Protocol {
                 return Err(located(Finding::new(class, "G3", what), &item, tables));
             }
         }
-        if let Some((at, place)) = self.unpublished {
+        if let Some((at, place)) = self.cpus.iter().find_map(|cpu| cpu.unpublished) {
             let what = format!("no DSB ISHST or DSB ISH follows the store to {at:#x}");
             let finding = Finding::new(Class::Barrier, "G7", what);
             let bytes = tables.stage2().entry_bytes(place.level);
             return Err(finding.at(place.vm, place.ipa, bytes));
         }
-        self.publish(tables)
+        Protocol::published(self.lines.publish_all(tables), tables)?;
+        self.half_done.end(ledger)
     }
 
     /// A root is complete: walkers find it in memory.
@@ -211,123 +253,8 @@ impl Protocol {
         (first..first + pages).try_for_each(|number| self.is_clean(tables, number))
     }
 
-    fn store(
-        &mut self,
-        at: u64,
-        release: bool,
-        live: Option<Live>,
-        tables: &Tables,
-    ) -> Result<(), Finding> {
-        if !self.coherent {
-            self.lines.write(tables, at, 8, live.is_some());
-        }
-        let Some(live) = live.filter(|live| live.changed) else {
-            return Ok(());
-        };
-        let (place, entry) = (live.place, live.entry);
-        if live.replaced {
-            let what = format!(
-                "the level {} descriptor at {at:#x} changes from one valid value to another",
-                place.level
-            );
-            let finding = Finding::new(Class::BreakBeforeMake, "G4", what);
-            let bytes = tables.stage2().entry_bytes(place.level);
-            return Err(finding.at(place.vm, place.ipa, bytes));
-        }
-        if entry == Entry::Invalid {
-            self.broken(tables);
-            return Ok(());
-        }
-        self.unpublished = Some((at, place));
-        self.may_make(place, tables)?;
-        match entry {
-            Entry::Table { .. } => self.may_link(at, release, place, tables),
-            Entry::Invalid | Entry::Leaf { .. } => Ok(()),
-        }
-    }
-
-    fn zero(&mut self, at: u64, bytes: u64, tables: &Tables) {
-        if !self.coherent {
-            let state = tables.number(at).map(|number| tables.state(number));
-            let reachable =
-                matches!(state, Some(State::Linked { .. })) || !tables.broken().is_empty();
-            self.lines.write(tables, at, bytes, reachable);
-        }
-        self.broken(tables);
-    }
-
-    fn broken(&mut self, tables: &Tables) {
-        for broken in tables.broken() {
-            let mut spaces = self.spaces.iter_mut();
-            if let Some(space) = spaces.find(|space| space.vm == broken.place.vm) {
-                space.pending.push(broken, self.now);
-            }
-        }
-    }
-
-    /// G4: nothing that the new descriptor stands for may still be held.
-    fn may_make(&self, place: Place, tables: &Tables) -> Result<(), Finding> {
-        let mut spaces = self.spaces.iter();
-        let Some(space) = spaces.find(|space| space.vm == place.vm) else {
-            return Ok(());
-        };
-        if space.pending.is_empty() {
-            return Ok(());
-        }
-        let bytes = tables.stage2().entry_bytes(place.level);
-        let Some((item, progress)) = space.pending.open_within(place.ipa, bytes) else {
-            return Ok(());
-        };
-        let vmid = space.vmid;
-        let (_, why) = self.explain(vmid, progress);
-        let what = format!(
-            "a new level {} descriptor is stored before {} is invalidated: {why}",
-            place.level,
-            name(&item)
-        );
-        let finding = Finding::new(Class::BreakBeforeMake, "G4", what);
-        Err(located(finding, &item, tables))
-    }
-
-    /// G5, but for the zeroing, which the ledger knows.
-    fn may_link(
-        &self,
-        at: u64,
-        release: bool,
-        place: Place,
-        tables: &Tables,
-    ) -> Result<(), Finding> {
-        if !release {
-            let what = format!(
-                "the level {} table descriptor at {at:#x} is not stored with release",
-                place.level
-            );
-            let finding = Finding::new(Class::Barrier, "G5", what);
-            return Err(finding.at(place.vm, place.ipa, 0));
-        }
-        let mut joined = tables.joined().iter();
-        joined.try_for_each(|&number| self.is_clean(tables, number))
-    }
-
-    fn is_clean(&self, tables: &Tables, number: usize) -> Result<(), Finding> {
-        if self.coherent {
-            return Ok(());
-        }
-        match self.lines.first_dirty(tables, number) {
-            None => Ok(()),
-            Some(line) => {
-                let place = tables.place(number);
-                let what = format!(
-                    "a level {} table is linked, and no DSB ISH completes a clean of its line at {line:#x}",
-                    place.level
-                );
-                Err(Finding::new(Class::Cache, "G5", what).at(place.vm, place.ipa, 0))
-            }
-        }
-    }
-
-    fn publish(&mut self, tables: &Tables) -> Result<(), Finding> {
-        match self.lines.publish(tables) {
+    fn published(dirty: Option<u64>, tables: &Tables) -> Result<(), Finding> {
+        match dirty {
             None => Ok(()),
             Some(line) => {
                 let what = format!(
@@ -340,65 +267,78 @@ impl Protocol {
         }
     }
 
-    fn barrier(&mut self, barrier: Barrier, tables: &Tables) -> Result<(), Finding> {
-        match barrier {
-            Barrier::Isb => {
-                self.unsynchronized = false;
-                return Ok(());
-            }
-            Barrier::DsbIshst => {}
-            Barrier::DsbIsh => {
-                self.full_barrier = self.now;
-                self.lines.complete(tables);
-                for space in &mut self.spaces {
-                    space.pending.complete();
-                }
+    fn barrier(&mut self, by: u8, barrier: Barrier, tables: &Tables) -> Result<(), Finding> {
+        let cpu = self.cpus.get(by);
+        let useful = match barrier {
+            Barrier::Isb => cpu.unsynchronized || cpu.has_invalidated,
+            Barrier::DsbIshst => cpu.has_stored,
+            Barrier::DsbIsh => cpu.has_stored || cpu.has_maintained,
+        };
+        self.needless.barriers += u64::from(!useful);
+        if barrier == Barrier::Isb {
+            cpu.unsynchronized = false;
+            cpu.has_invalidated = false;
+            return Ok(());
+        }
+        cpu.barrier = self.now;
+        cpu.unpublished = None;
+        cpu.has_stored = false;
+        if barrier == Barrier::DsbIsh {
+            cpu.full_barrier = self.now;
+            cpu.has_maintained = false;
+            self.lines.complete(tables, by);
+            for space in &mut self.spaces {
+                space.pending.complete(by);
             }
         }
-        self.barrier = self.now;
-        self.unpublished = None;
-        self.publish(tables)
+        Protocol::published(self.lines.publish(tables, by), tables)
     }
 
-    /// The VMID that `VTTBR_EL2` selects; `VTCR_EL2.VS` is 0 (R1).
-    fn vmid(&self) -> u16 {
-        (self.vttbr >> 48) as u16 & 0xff
-    }
-
-    fn tlbi(&mut self, operation: Tlbi, operand: u64, stage2: &Stage2) -> Result<(), Finding> {
-        if self.unsynchronized {
+    fn tlbi(
+        &mut self,
+        by: u8,
+        operation: Tlbi,
+        operand: u64,
+        stage2: &Stage2,
+    ) -> Result<(), Finding> {
+        let cpu = self.cpus.get(by);
+        if cpu.unsynchronized {
             let what = "no ISB between the write of VTTBR_EL2 or VTCR_EL2 and the TLBI after it";
             return Err(Finding::new(Class::Barrier, "G8", what.into()));
         }
-        let vmid = self.vmid();
-        let (now, barrier, full_barrier) = (self.now, self.barrier, self.full_barrier);
+        cpu.has_maintained = true;
+        cpu.has_invalidated = true;
+        // VTCR_EL2.VS is 0 (R1).
+        let vmid = (cpu.vttbr >> 48) as u16 & 0xff;
+        let (now, cpus) = (self.now, &self.cpus);
         let operand = Operand::new(operand, self.granule);
         let mut useful = false;
-        for Space {
-            vmid: own, pending, ..
-        } in &mut self.spaces
-        {
-            match (operation, *own == vmid) {
-                (Tlbi::Ipas2e1is, true) => {
-                    useful |= pending.invalidate(stage2, operand, barrier, now) != 0;
+        for space in &mut self.spaces {
+            let pending = &mut space.pending;
+            let own = space.vmid == vmid;
+            match operation {
+                Tlbi::Ipas2e1is if own => {
+                    useful |= pending.invalidate(stage2, operand, cpus, by, now) != 0;
                 }
-                (Tlbi::Ipas2e1is, false) => pending.invalidate_elsewhere(stage2, operand, vmid),
-                (Tlbi::Vmalls12e1is, true) => {
-                    useful |= !pending.is_empty();
-                    pending.invalidate_whole(barrier, now);
+                Tlbi::Ipas2e1is => pending.invalidate_elsewhere(stage2, operand, vmid),
+                Tlbi::Vmalls12e1is if own => {
+                    let covers = pending.invalidate_whole(cpus, by, now);
+                    useful |= covers;
+                    space.idle_whole |= !covers;
                 }
-                (Tlbi::Vmalls12e1is, false) => pending.invalidate_whole_elsewhere(vmid, now),
-                (Tlbi::Vmalle1is, true) => {
-                    useful |= !pending.is_empty();
-                    pending.invalidate_stage1(full_barrier, now);
+                Tlbi::Vmalls12e1is => pending.invalidate_whole_elsewhere(vmid, now),
+                Tlbi::Vmalle1is if own => {
+                    useful |= pending.invalidate_stage1(cpus, by, now);
                 }
-                (Tlbi::Vmalle1is, false) => {}
+                Tlbi::Ipas2e1 if own => pending.invalidate_locally(stage2, operand),
+                Tlbi::Vmalle1 if own => pending.invalidate_stage1_locally(now),
+                Tlbi::Vmalle1is | Tlbi::Ipas2e1 | Tlbi::Vmalle1 => {}
             }
         }
         if operation == Tlbi::Ipas2e1is {
             self.last_operand = Some(operand);
         }
-        self.needless += u64::from(!useful);
+        self.needless.invalidations += u64::from(!useful);
         Ok(())
     }
 }

@@ -6,8 +6,10 @@
 //! time up to which everything is covered, and no event touches more than the
 //! descriptors that it names.
 
+use super::cpus::Cpus;
+use super::levels::Levels;
 use super::operand::{Hint, Operand};
-use super::sorted::{Addressed, Sorted};
+use super::sorted::Addressed;
 use crate::ledger::{Broken, Place};
 use crate::walk::Stage2;
 
@@ -19,9 +21,13 @@ pub(super) type Time = u32;
 pub(super) struct Item {
     pub(super) place: Place,
     pub(super) table: bool,
+    pub(super) descriptor: u64,
     pub(super) stored: Time,
-    /// When an ordered `IPAS2E1IS` first covered it.
+    stored_by: u8,
+    /// When an ordered `IPAS2E1IS` first covered it. A later one of another CPU does
+    /// not count.
     invalidated: Time,
+    invalidated_by: u8,
     flaw: Flaw,
 }
 
@@ -32,6 +38,7 @@ enum Flaw {
     NotOrdered,
     WrongVmid(u16),
     WrongHint(Operand),
+    Local,
 }
 
 /// How far the invalidation of one descriptor has come.
@@ -45,6 +52,8 @@ pub(super) enum Progress {
     WrongVmid(u16),
     /// The TTL hint excludes it, or the operand is spoilt.
     WrongHint(Operand),
+    /// The invalidation was not broadcast.
+    Local,
     /// `IPAS2E1IS`, and no `VMALLE1IS` after it.
     NoStage1,
     /// `IPAS2E1IS` and `VMALLE1IS` with no `DSB ISH` between them.
@@ -59,44 +68,94 @@ impl Addressed for Item {
     }
 }
 
-/// Levels -1 to 3.
-const LEVELS: usize = 5;
-
 /// The list.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pending {
-    /// By level, the highest first.
-    levels: [Sorted<Item>; LEVELS],
+    items: Levels<Item>,
     count: usize,
     /// Items without an own invalidation.
     uncovered: usize,
-    last_stored: Time,
-    last_invalidated: Time,
     /// The length at which items that are done are dropped.
     sweep_at: usize,
-    /// Items invalidated before this are covered by a `VMALLE1IS`.
-    stage1: Time,
+    cpus: Vec<Cpu>,
     /// The last `VMALLE1IS`.
     stage1_seen: Time,
-    /// Items invalidated before this are done.
-    stage1_done: Time,
-    /// Items stored before this are covered by a `VMALLS12E1IS`.
-    whole: Time,
+    /// The last `VMALLE1`.
+    stage1_local: Time,
     /// The last `VMALLS12E1IS`.
     whole_seen: Time,
-    /// Items stored before this are done.
-    whole_done: Time,
+    /// A `VMALLS12E1IS` is complete.
+    whole_vmid_done: bool,
     /// The last one for another VMID.
     foreign_whole: Option<(Time, u16)>,
+}
+
+/// How far one CPU's stores and invalidations of this VM have come.
+#[derive(Clone, Debug, Default)]
+struct Cpu {
+    /// Its last store that broke a descriptor.
+    stored: Time,
+    /// Its last `IPAS2E1IS` that covered one.
+    invalidated: Time,
+    /// The same, where stage 1 is to follow.
+    awaiting: Time,
+    /// The same, where a `DSB ISH` of its own has followed.
+    completed: Time,
+    /// What it stored, or invalidated by IPA, before these is covered.
+    covered: Times,
+    /// The same, and complete.
+    done: Times,
+    /// What its own invalidations cover of each CPU, once a `DSB ISH` of its own
+    /// completes them.
+    issued: Vec<Times>,
+    issued_whole: bool,
+}
+
+/// Up to when all is covered by an invalidation.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    /// Invalidations by IPA, by `VMALLE1IS`.
+    stage1: Time,
+    /// Stores, by `VMALLS12E1IS`.
+    whole: Time,
+}
+
+impl Times {
+    fn raise(&mut self, to: Times) {
+        self.stage1 = self.stage1.max(to.stage1);
+        self.whole = self.whole.max(to.whole);
+    }
+}
+
+impl Cpu {
+    fn clear(&mut self) {
+        self.issued.clear();
+        *self = Cpu {
+            issued: std::mem::take(&mut self.issued),
+            ..Cpu::default()
+        };
+    }
+
+    /// Everything that it stored, or everything that it invalidated, is done.
+    fn all_stores_done(&self) -> bool {
+        self.stored == 0 || self.stored < self.done.whole
+    }
+
+    fn all_by_ipa_done(&self) -> bool {
+        self.invalidated == 0 || self.invalidated < self.done.stage1
+    }
 }
 
 impl Pending {
     /// Forgets all, and starts time anew.
     pub(super) fn clear(&mut self) {
-        let mut levels = std::mem::take(&mut self.levels);
-        levels.iter_mut().for_each(Sorted::clear);
+        let mut items = std::mem::take(&mut self.items);
+        items.clear();
+        let mut cpus = std::mem::take(&mut self.cpus);
+        cpus.iter_mut().for_each(Cpu::clear);
         *self = Pending {
-            levels,
+            items,
+            cpus,
             ..Pending::default()
         };
     }
@@ -107,68 +166,127 @@ impl Pending {
 
     /// Whether an invalidation of the whole VMID is complete.
     pub(super) fn whole_vmid_done(&self) -> bool {
-        self.whole_done != 0
+        self.whole_vmid_done
     }
 
-    pub(super) fn push(&mut self, broken: &Broken, now: Time) {
-        self.levels[index(broken.place.level)].push(Item {
+    fn cpu(&mut self, cpu: u8) -> &mut Cpu {
+        let index = usize::from(cpu);
+        if index >= self.cpus.len() {
+            self.cpus.resize_with(index + 1, Cpu::default);
+        }
+        &mut self.cpus[index]
+    }
+
+    pub(super) fn push(&mut self, broken: &Broken, by: u8, now: Time) {
+        let item = Item {
             place: broken.place,
             table: broken.table,
+            descriptor: broken.descriptor,
             stored: now,
+            stored_by: by,
             invalidated: 0,
+            invalidated_by: 0,
             flaw: Flaw::None,
-        });
+        };
+        self.items.push(broken.place.level, item);
         self.count += 1;
         self.uncovered += 1;
-        self.last_stored = now;
+        self.cpu(by).stored = now;
     }
 
-    /// `IPAS2E1IS` for this VMID, with a barrier last at `ordered`. How many
-    /// descriptors it covers.
+    /// `IPAS2E1IS` for this VMID by a CPU. How many descriptors it covers.
     pub(super) fn invalidate(
         &mut self,
         stage2: &Stage2,
         operand: Operand,
-        ordered: Time,
+        cpus: &Cpus,
+        by: u8,
         now: Time,
     ) -> usize {
         let mut covered = 0;
-        self.for_each_over(stage2, operand.ipa, |item| {
+        self.items.for_each_at(stage2, operand.ipa, |item| {
             if item.invalidated != 0 {
             } else if !admits(operand.hint, item) {
                 item.flaw = Flaw::WrongHint(operand);
-            } else if item.stored >= ordered {
+            } else if item.stored >= cpus.of(item.stored_by).barrier {
                 item.flaw = Flaw::NotOrdered;
             } else {
                 item.invalidated = now;
+                item.invalidated_by = by;
                 covered += 1;
             }
         });
         self.uncovered -= covered;
         if covered != 0 {
-            self.last_invalidated = now;
+            let cpu = self.cpu(by);
+            cpu.invalidated = now;
+            cpu.awaiting = now;
         }
         covered
     }
 
+    /// `IPAS2E1` for this VMID: other CPUs keep what they hold.
+    pub(super) fn invalidate_locally(&mut self, stage2: &Stage2, operand: Operand) {
+        self.items
+            .for_each_at(stage2, operand.ipa, |item| item.flaw = Flaw::Local);
+    }
+
     /// `IPAS2E1IS` for another VMID.
     pub(super) fn invalidate_elsewhere(&mut self, stage2: &Stage2, operand: Operand, vmid: u16) {
-        self.for_each_over(stage2, operand.ipa, |item| {
+        self.items.for_each_at(stage2, operand.ipa, |item| {
             item.flaw = Flaw::WrongVmid(vmid);
         });
     }
 
-    /// `VMALLE1IS` for this VMID, with a `DSB ISH` last at `complete`.
-    pub(super) fn invalidate_stage1(&mut self, complete: Time, now: Time) {
-        self.stage1 = complete;
+    /// `VMALLE1IS` for this VMID by a CPU. Whether it covers what no earlier one does.
+    pub(super) fn invalidate_stage1(&mut self, cpus: &Cpus, by: u8, now: Time) -> bool {
         self.stage1_seen = now;
+        let awaits = |cpu: &Cpu| cpu.completed != 0 && cpu.completed >= cpu.covered.stage1;
+        let useful = self.cpus.iter().any(awaits);
+        self.issue(by, |cpu| Times {
+            stage1: cpus.of(cpu).full_barrier,
+            whole: 0,
+        });
+        useful
     }
 
-    /// `VMALLS12E1IS` for this VMID, with a barrier last at `ordered`.
-    pub(super) fn invalidate_whole(&mut self, ordered: Time, now: Time) {
-        // Without any barrier so far, what was stored before this operation is covered.
-        self.whole = ordered.max(1);
+    /// `VMALLE1` for this VMID: other CPUs keep what they hold.
+    pub(super) fn invalidate_stage1_locally(&mut self, now: Time) {
+        self.stage1_local = now;
+    }
+
+    /// `VMALLS12E1IS` for this VMID by a CPU. Whether it covers what no earlier
+    /// invalidation does.
+    pub(super) fn invalidate_whole(&mut self, cpus: &Cpus, by: u8, now: Time) -> bool {
         self.whole_seen = now;
+        let is_open = |cpu: &Cpu| cpu.stored != 0 && cpu.stored >= cpu.covered.whole;
+        let by_ipa = |cpu: &Cpu| cpu.invalidated == 0 || cpu.invalidated < cpu.covered.stage1;
+        let all_by_ipa = self.uncovered == 0 && self.cpus.iter().all(by_ipa);
+        let useful = self.count != 0 && !all_by_ipa && self.cpus.iter().any(is_open);
+        self.issue(by, |cpu| Times {
+            stage1: 0,
+            whole: cpus.of(cpu).barrier,
+        });
+        self.cpu(by).issued_whole = true;
+        if !self.cpus.iter().any(is_open) {
+            // What was invalidated by IPA need not wait for stage 1 any more.
+            for cpu in &mut self.cpus {
+                (cpu.awaiting, cpu.completed) = (0, 0);
+            }
+        }
+        useful
+    }
+
+    fn issue(&mut self, by: u8, times: impl Fn(u8) -> Times) {
+        self.cpu(by);
+        let mut issued = std::mem::take(&mut self.cpu(by).issued);
+        issued.resize(self.cpus.len(), Times::default());
+        for ((issued, cpu), number) in issued.iter_mut().zip(&mut self.cpus).zip(0..) {
+            let times = times(number);
+            issued.raise(times);
+            cpu.covered.raise(times);
+        }
+        self.cpu(by).issued = issued;
     }
 
     /// `VMALLS12E1IS` for another VMID.
@@ -176,16 +294,23 @@ impl Pending {
         self.foreign_whole = Some((now, vmid));
     }
 
-    /// `DSB ISH`.
-    pub(super) fn complete(&mut self) {
-        self.stage1_done = self.stage1;
-        self.whole_done = self.whole;
+    /// `DSB ISH` of a CPU: it completes what the CPU issued.
+    pub(super) fn complete(&mut self, by: u8) {
+        let cpu = self.cpu(by);
+        cpu.completed = cpu.awaiting;
+        let whole = std::mem::take(&mut cpu.issued_whole);
+        let issued = std::mem::take(&mut cpu.issued);
+        for (times, cpu) in issued.iter().zip(&mut self.cpus) {
+            cpu.done.raise(*times);
+        }
+        self.cpu(by).issued = issued;
+        self.whole_vmid_done |= whole;
         if self.count == 0 {
             return;
         }
-        let by_ipa = self.uncovered == 0 && self.last_invalidated < self.stage1_done;
-        if self.last_stored < self.whole_done || by_ipa {
-            self.levels.iter_mut().for_each(Sorted::clear);
+        let by_ipa = self.uncovered == 0 && self.cpus.iter().all(Cpu::all_by_ipa_done);
+        if by_ipa || self.cpus.iter().all(Cpu::all_stores_done) {
+            self.items.clear();
             self.count = 0;
             self.uncovered = 0;
         } else if self.count > self.sweep_at {
@@ -196,30 +321,29 @@ impl Pending {
     /// Drops what is done. The next sweep is due when as much again has been added, so
     /// that the cost stays in proportion to what is added.
     fn sweep(&mut self) {
-        let mut levels = std::mem::take(&mut self.levels);
-        for level in &mut levels {
-            level.retain(|item| self.progress(item) != Progress::Done);
-        }
-        let uncovered = |item: &&Item| item.invalidated == 0;
-        let all = levels.iter().flat_map(Sorted::iter);
-        self.uncovered = all.filter(uncovered).count();
-        self.count = levels.iter().map(Sorted::len).sum();
+        let mut items = std::mem::take(&mut self.items);
+        items.retain(|item| self.progress(item) != Progress::Done);
+        self.uncovered = items.iter().filter(|item| item.invalidated == 0).count();
+        self.count = items.len();
         self.sweep_at = 2 * self.count + 64;
-        self.levels = levels;
+        self.items = items;
     }
 
     pub(super) fn progress(&self, item: &Item) -> Progress {
-        if item.stored < self.whole_done
-            || item.invalidated != 0 && item.invalidated < self.stage1_done
-        {
+        let times = |by: u8| self.cpus.get(usize::from(by));
+        let times = |by| times(by).map_or_else(Default::default, |c| (c.done, c.covered));
+        let (whole_done, whole) = times(item.stored_by);
+        let (stage1_done, stage1) = times(item.invalidated_by);
+        let by_ipa = item.invalidated != 0;
+        if item.stored < whole_done.whole || by_ipa && item.invalidated < stage1_done.stage1 {
             Progress::Done
-        } else if item.stored < self.whole
-            || item.invalidated != 0 && item.invalidated < self.stage1
-        {
+        } else if item.stored < whole.whole || by_ipa && item.invalidated < stage1.stage1 {
             Progress::NotComplete
-        } else if item.invalidated != 0 && item.invalidated < self.stage1_seen {
+        } else if by_ipa && item.invalidated < self.stage1_seen {
             Progress::Stage1TooEarly
-        } else if item.invalidated != 0 {
+        } else if by_ipa && item.invalidated < self.stage1_local {
+            Progress::Local
+        } else if by_ipa {
             Progress::NoStage1
         } else {
             self.flaw(item)
@@ -230,6 +354,7 @@ impl Pending {
         match item.flaw {
             Flaw::NotOrdered => Progress::NotOrdered,
             _ if item.stored < self.whole_seen => Progress::NotOrdered,
+            Flaw::Local => Progress::Local,
             Flaw::WrongVmid(vmid) => Progress::WrongVmid(vmid),
             Flaw::WrongHint(operand) => Progress::WrongHint(operand),
             Flaw::None => match self.foreign_whole {
@@ -241,52 +366,33 @@ impl Pending {
 
     /// A descriptor that is not done, of the highest level that has one.
     pub(super) fn first_open(&self) -> Option<(Item, Progress)> {
-        self.open(self.levels.iter().flat_map(Sorted::iter))
+        self.open(self.items.iter()).next()
     }
 
-    /// A descriptor at or below an IPA range that is not done.
-    pub(super) fn open_within(&self, ipa: u64, bytes: u64) -> Option<(Item, Progress)> {
-        let levels = self.levels.iter();
-        self.open(levels.flat_map(|level| level.within(ipa, bytes)))
+    /// Descriptors that are not done and share an address with an entry.
+    pub(super) fn open_over(
+        &self,
+        stage2: &Stage2,
+        entry: Place,
+    ) -> impl Iterator<Item = (Item, Progress)> {
+        self.open(self.items.over(stage2, entry))
     }
 
     /// A table descriptor above a table that is not done.
     pub(super) fn open_above(&self, stage2: &Stage2, table: Place) -> Option<(Item, Progress)> {
-        let above = stage2.start_level()?..table.level;
-        let items = above.flat_map(|level| {
-            let ipa = entry_base(stage2, table.ipa, level);
-            self.levels[index(level)].within(ipa, 1)
-        });
-        self.open(items.filter(|item| item.table))
+        let above = self.items.above(stage2, table);
+        self.open(above.filter(|item| item.table)).next()
     }
 
-    fn open<'a>(&self, mut items: impl Iterator<Item = &'a Item>) -> Option<(Item, Progress)> {
-        items.find_map(|item| {
+    fn open<'a>(
+        &self,
+        items: impl Iterator<Item = &'a Item>,
+    ) -> impl Iterator<Item = (Item, Progress)> {
+        items.filter_map(|item| {
             let progress = self.progress(item);
             (progress != Progress::Done).then_some((*item, progress))
         })
     }
-
-    /// Every descriptor whose region holds an IPA.
-    fn for_each_over(&mut self, stage2: &Stage2, ipa: u64, mut act: impl FnMut(&mut Item)) {
-        let Some(start) = stage2.start_level() else {
-            return;
-        };
-        for level in start..=3 {
-            let base = entry_base(stage2, ipa, level);
-            self.levels[index(level)].for_each_at(base, &mut act);
-        }
-    }
-}
-
-/// Where a level is kept. Tables have the levels -1 to 3.
-fn index(level: i8) -> usize {
-    usize::try_from(level + 1).map_or(0, |index| index.min(LEVELS - 1))
-}
-
-/// The first IPA of the entry of a level that translates an IPA.
-fn entry_base(stage2: &Stage2, ipa: u64, level: i8) -> u64 {
-    ipa & !(stage2.entry_bytes(level) - 1)
 }
 
 /// Whether a hint lets an invalidation concern a descriptor: a table is above leaves

@@ -7,30 +7,34 @@ use crate::verdict::{Class, Finding};
 
 impl Protocol {
     /// G6, F2: no walker and no TLB holds a page that went back.
-    pub(super) fn release(&self, tables: &Tables) -> Result<(), Finding> {
+    pub(super) fn release(&mut self, tables: &Tables) -> Result<(), Finding> {
         for &(number, state) in tables.released() {
             match state {
                 State::Unlinked => self.may_release_table(tables, number)?,
-                State::Root => self.may_release_root(tables, number)?,
+                State::Root => {
+                    self.may_release_root(tables, number)?;
+                    self.whole_was_needed(tables.place(number).vm);
+                }
                 State::Free | State::Cached | State::Linked { .. } => {}
             }
         }
         Ok(())
     }
 
+    /// F2 asks for an invalidation of the whole VMID whether or not anything was mapped.
+    fn whole_was_needed(&mut self, vm: usize) {
+        if let Some(space) = self.spaces.iter_mut().find(|space| space.vm == vm)
+            && std::mem::take(&mut space.idle_whole)
+        {
+            self.needless.invalidations -= 1;
+        }
+    }
+
     fn may_release_table(&self, tables: &Tables, number: usize) -> Result<(), Finding> {
         let table = tables.place(number);
-        let mut spaces = self.spaces.iter();
-        let Some(space) = spaces.find(|space| space.vm == table.vm) else {
+        let Some((vmid, item, progress)) = self.holder(tables, table) else {
             return Ok(());
         };
-        if space.pending.is_empty() {
-            return Ok(());
-        }
-        let Some((item, progress)) = space.pending.open_above(tables.stage2(), table) else {
-            return Ok(());
-        };
-        let vmid = space.vmid;
         let (_, why) = self.explain(vmid, progress);
         let what = format!(
             "the level {} table at {:#x} goes back to the page source while walkers may hold {}: {why}",
@@ -64,7 +68,7 @@ impl Protocol {
             );
             return Err(Finding::new(Class::StaleTlb, "F2", what).of(vm));
         }
-        if space.vttbr == self.vttbr {
+        if self.cpus.iter().any(|cpu| cpu.vttbr == space.vttbr) {
             let what = format!(
                 "the root table at {page:#x} goes back to the page source while VTTBR_EL2 holds it"
             );

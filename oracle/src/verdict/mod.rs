@@ -105,7 +105,7 @@ pub struct Difference {
 pub struct Finding {
     /// What kind of thing is wrong.
     pub class: Class,
-    /// The clause of `docs/contract.md` ("M9"), or a rule of DDI 0487 ("D8.14.1"),
+    /// The clause of `docs/contract.md` ("M9"), or a rule of DDI 0487 ("R_WHZWS"),
     /// that is broken.
     pub rule: &'static str,
     /// One sentence with the values, without its full stop.
@@ -163,7 +163,7 @@ impl Finding {
 
     /// Where the broken rule stands.
     pub fn source(&self) -> &'static str {
-        if self.rule.starts_with("D8.") {
+        if self.rule.starts_with("D8.") || self.rule.starts_with("R_") {
             "DDI 0487 K.a"
         } else {
             "docs/contract.md"

@@ -39,6 +39,7 @@ pub(crate) fn machine(
         ipa_bits,
         start_level,
         coherent_walks: true,
+        bbm: 0,
         cache_pages: None,
         pool: Span {
             base: POOL,

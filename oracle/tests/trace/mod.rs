@@ -7,6 +7,8 @@
 // Each test file uses its own part.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod session;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 
@@ -44,6 +46,7 @@ pub fn machine() -> Machine {
         ipa_bits: 40,
         start_level: None,
         coherent_walks: true,
+        bbm: 0,
         cache_pages: None,
         pool: Span {
             base: POOL,
