@@ -3,9 +3,10 @@
 
 mod trace;
 
-use oracle::event::{Barrier, CacheOperation, Event, Tlbi};
+use oracle::event::{Barrier, CacheOperation, Event, Record, Tlbi};
 use oracle::judge::Judge;
-use oracle::operation::{AccessKind, MemoryType, Operation, Outcome, Prot};
+use oracle::operation::{AccessKind, Machine, MemoryType, Operation, Outcome, Prot};
+use oracle::protocol::Discipline;
 use oracle::walk::Memory;
 use trace::*;
 
@@ -158,7 +159,9 @@ fn any_events_have_an_answer() {
     };
     let mut found = 0;
     for _ in 0..1000 {
-        judge.reset(machine());
+        let bbm = numbers.pick(&[0, 1, 2, 255]);
+        judge.reset(Machine { bbm, ..machine() });
+        judge.judge_by(numbers.pick(&[Discipline::Contract, Discipline::Architecture]));
         let words = Words::default();
         // A VM with tables, so that events meet live state.
         let start = [
@@ -187,7 +190,9 @@ fn any_events_have_an_answer() {
         for _ in 0..3 {
             let operation = numbers.operation();
             let events: Vec<_> = (0..numbers.below(12)).map(|_| numbers.event()).collect();
-            let records = events.into_iter().map(record);
+            let cpus = [0, 0, 0, 1, 255].map(|cpu| cpu & numbers.next().to_le_bytes()[0]);
+            let cpus = cpus.into_iter().cycle();
+            let records = cpus.zip(events).map(|(cpu, event)| Record { cpu, event });
             if let Err(finding) = judge.operation(&operation, Outcome::Done, records, &Loops) {
                 found += 1;
                 let verdict = judge.explain(finding, 0, "hostile", &Loops).to_string();

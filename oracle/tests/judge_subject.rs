@@ -3,7 +3,7 @@
 mod trace;
 
 use oracle::event::Record;
-use oracle::operation::{MemoryType, Operation, Outcome, Prot};
+use oracle::operation::{Machine, MemoryType, Operation, Outcome, Prot};
 use oracle::protocol::Discipline;
 use oracle::verdict::Class;
 use trace::session::*;
@@ -60,4 +60,19 @@ fn registers_are_those_of_the_cpu_that_ran_the_operation() {
     };
     load_on(1).unwrap();
     assert_found(load_on(0), Class::Barrier, "A2");
+}
+
+#[test]
+fn a_verdict_names_the_machines_level_of_break_before_make() {
+    let line = |bbm: u8| {
+        let mut session = Session::on(Machine { bbm, ..machine() });
+        let result = session.step(CREATE, Outcome::Done, &create_events()[..1]);
+        let finding = assert_found(result, Class::UseAfterFree, "C4");
+        let judge = &session.judge;
+        judge
+            .explain(finding, 0, "create", &session.words)
+            .to_string()
+    };
+    assert!(line(2).contains("ipa=40 bbm=2 pool="), "{}", line(2));
+    assert!(line(0).contains("ipa=40 pool="), "{}", line(0));
 }

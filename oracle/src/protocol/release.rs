@@ -26,7 +26,8 @@ impl Protocol {
         if let Some(space) = self.spaces.iter_mut().find(|space| space.vm == vm)
             && std::mem::take(&mut space.idle_whole)
         {
-            self.needless.invalidations -= 1;
+            // Two VMs with one VMID, which C3 forbids, would have been counted once.
+            self.needless.invalidations = self.needless.invalidations.saturating_sub(1);
         }
     }
 

@@ -63,6 +63,9 @@ fn show_machine(f: &mut fmt::Formatter<'_>, machine: &Machine) -> fmt::Result {
     if let Some(level) = machine.start_level {
         write!(f, " start={level}")?;
     }
+    if machine.bbm != 0 {
+        write!(f, " bbm={}", machine.bbm)?;
+    }
     let coherent = if machine.coherent_walks { "" } else { "not " };
     writeln!(
         f,
