@@ -2,8 +2,11 @@
 //!
 //! A [`Finding`] is what a check returns; a [`Verdict`] is the finding with its
 //! surroundings, as plain data, and its `Display` is the summary that a person
-//! reads first. It leaves out what the oracle does not know: the sequence's text, how to replay it, and what other machines do.
+//! reads first; [`json`] is the same for programs. It leaves out what the oracle does
+//! not know: the sequence's text, how to replay it, and what other machines do.
 
+#[cfg(feature = "json")]
+pub mod json;
 mod registers;
 mod show;
 pub(crate) use show::{Shown, permissions};

@@ -1,5 +1,7 @@
-//! Verdicts as people read them, from hand-made traces.
+//! Verdicts as people and programs read them, from hand-made traces.
 
+#[cfg(feature = "json")]
+mod json;
 mod support;
 mod text;
 #[path = "../trace/mod.rs"]
