@@ -133,6 +133,7 @@ impl Comparison<'_, '_> {
     }
 
     fn step(&mut self, index: usize, step: &Step) -> Result<Answer, Box<Verdict>> {
+        self.judge.number_next(index);
         let outcome = self.session.execute(&step.operation);
         self.last.counts.operations += 1;
         self.note_reached(&step.operation, outcome);
@@ -191,6 +192,7 @@ impl Comparison<'_, '_> {
         });
         let memory = self.session.memory();
         let mut verdict = self.judge.explain(finding, index, &text, memory);
+        verdict.machine_line = Some(Text(self.machine).to_string());
         let asked = guilty.and_then(|(_, operation)| translate::operation(operation));
         verdict.guilty = asked.map(|operation| Guilty {
             index,

@@ -4,19 +4,20 @@
 //! State is kept over inputs: buffers, so that an input costs what it touches,
 //! and counts, which are printed when the process exits.
 
+mod artifact;
+mod ending;
 mod exit;
 mod summary;
 mod work;
 
+use std::ffi::OsStr;
 use std::sync::{LazyLock, Mutex, MutexGuard, Once, PoisonError};
-use std::{fmt, panic};
-
-use oracle::verdict::Verdict;
+use std::{env, fmt, panic};
 
 use crate::lockstep::{self, Lockstep};
-use crate::sequence::Sequence;
 use crate::wire::{self, WireError};
 
+use artifact::Files;
 pub use summary::Summary;
 pub use work::{MOST_WORK, work};
 
@@ -65,8 +66,9 @@ static PREPARED: Once = Once::new();
 /// When the input is not run; it is of no use to a corpus then.
 ///
 /// # Panics
-/// At a divergence, after the verdict and the sequence are printed; the message
-/// is the same for all divergences of the same class and rule. Panics of the
+/// At a divergence, after the verdict and the sequence are printed and written beside
+/// the fuzzer's artifacts; the message is the same for all divergences of the same
+/// class and rule. Panics of the
 /// subject pass through, with the sequence printed before their message.
 pub fn stage2_ops(input: &[u8]) -> Result<(), Rejected> {
     PREPARED.call_once(prepare);
@@ -82,24 +84,31 @@ pub fn stage2_ops(input: &[u8]) -> Result<(), Rejected> {
     let diverged = lockstep.run(&sequence).err();
     locked(&RUNNING).clear();
     summary.count(lockstep.last());
-    diverged.map_or(Ok(()), |verdict| report(&verdict, &sequence, summary))
+    let Some(verdict) = diverged else {
+        return Ok(());
+    };
+    let files = Files {
+        verdict: &verdict,
+        sequence: &sequence,
+        input,
+    };
+    report(&files, &artifact::prefix(env::args_os()), summary)
 }
 
-/// What to do with a divergence.
-const REPLAY: &str = "
-Replay it on the host and at EL2, with the file that the fuzzer names below:
-    cargo run -p qemu-runner -- replay FILE
-";
-
-/// Prints a divergence, and ends in the panic by which fuzzers know it.
+/// Prints a divergence, writes its files, and ends in the panic by which fuzzers know
+/// it.
 #[cold]
-fn report(verdict: &Verdict, sequence: &Sequence, summary: &Summary) -> ! {
+fn report(files: &Files<'_>, prefix: &OsStr, summary: &Summary) -> ! {
+    let Files {
+        verdict, sequence, ..
+    } = files;
     let marked = lockstep::marked(sequence, verdict);
-    eprintln!("{verdict}\n{marked}\n{REPLAY}\nUp to here:\n{summary}");
-    panic!(
-        "stage2: {}: {}",
-        verdict.finding.class, verdict.finding.rule
-    );
+    let (text, written) = files.write(prefix);
+    eprintln!("{verdict}\n{marked}\n{written}");
+    eprintln!("Replay it on the host and at EL2:");
+    eprintln!("    cargo run -p qemu-runner -- replay {}", text.display());
+    eprintln!("\nUp to here:\n{summary}");
+    ending::end(verdict.finding.class, verdict.finding.rule)
 }
 
 /// Once in a process: the summary at its exit, the sequence at a panic.
@@ -158,7 +167,15 @@ mod tests {
         let mut lockstep = Lockstep::new();
         let verdict = lockstep.run(&sequence).unwrap_err();
         let summary = Summary::new(lockstep.legal_configurations());
-        let payload = panic::catch_unwind(|| report(&verdict, &sequence, &summary)).unwrap_err();
+        let files = Files {
+            verdict: &verdict,
+            sequence: &sequence,
+            input: &wire::to_bytes(&sequence),
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let prefix = directory.path().join("");
+        let reported = || report(&files, prefix.as_os_str(), &summary);
+        let payload = panic::catch_unwind(reported).unwrap_err();
         let message = payload.downcast::<String>().unwrap();
         assert_eq!(*message, "stage2: return-value: expectation");
     }

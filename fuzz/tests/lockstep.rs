@@ -8,6 +8,9 @@ use ops::{AccessOutcome, FaultKind, Outcome, Refusal};
 use oracle::verdict::{Class, Verdict};
 
 const MACHINE: &str = "machine granule=4K pa=40 ipa=40 pool=0x48000000+64 stub=0x1000\n";
+/// The same in canonical form, as it is printed.
+const MACHINE_LINE: &str =
+    "machine granule=4K pa=40 ipa=40 pool=0x48000000+64 memory=0x50000000+64M stub=0x1000\n";
 const MAP: &str = "map a ipa=0x10000 pa=0x50010000 size=4K prot=rw- mem=normal";
 
 fn sequence(steps: &str) -> Sequence {
@@ -187,4 +190,14 @@ fn what_happened_before_a_verdict_can_be_asked_for() {
         .expect_err("the expectation is wrong");
     assert_eq!(lockstep.last().counts.operations, 4);
     assert_eq!(lockstep.last().answers.len(), 1);
+}
+
+#[test]
+fn the_verdict_has_the_sequences_own_machine_line() {
+    let verdict = verdict(&format!("{MAP} -> denied\n"));
+    assert_eq!(
+        verdict.machine_line.as_deref(),
+        MACHINE_LINE.strip_suffix('\n')
+    );
+    assert!(verdict.to_string().contains(&format!("\n  {MACHINE_LINE}")));
 }

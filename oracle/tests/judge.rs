@@ -343,10 +343,11 @@ fn a_verdict_fits_a_screen_and_puts_the_cause_first() {
   range      ipa=0x1000 size=0x1000
   differs    pa: contract 0x50001000, found 0x50000000
   model      0x1000: pa=0x50001000 rw- normal level=3
-  walk       level 1: [0x48000000] = 0x0000000048002003, table at 0x48002000
-  walk       level 2: [0x48002000] = 0x0000000048003003, table at 0x48003000
-  walk       level 3: [0x48003008] = 0x00400000500007ff
+  walk       level 1: [0x48000000] = 0x0000000048002003, table at 0x48002000, stored by operation 3
+  walk       level 2: [0x48002000] = 0x0000000048003003, table at 0x48003000, stored by operation 3
+  walk       level 3: [0x48003008] = 0x00400000500007ff, stored by operation 3
   walk       ends: pa=0x50000000 rw- attributes=0xff sh=3 level=3
+  reach      0x1000 bytes are mapped wrongly
   rule       docs/contract.md, M15
   pages      58 free, 2 cached, 2 in roots, 2 in tables, 0 unlinked",
         verdict.id()

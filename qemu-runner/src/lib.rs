@@ -9,7 +9,7 @@
 //! - `host`, `plan`, `witness`, `compare`: what the host did, where to probe, what
 //!   the machine makes of it, and what differs;
 //! - `deviations`: where an emulator is known to differ from the architecture;
-//! - `input`, `runner`, `report`: files in, judgements, text out.
+//! - `input`, `runner`, `report`, `json`: files in, judgements, text or JSON out.
 //!
 //! Left out: several CPUs, fuzzing on the machine, gdb, and EL2's own regime.
 
@@ -22,6 +22,7 @@ pub mod error;
 pub mod host;
 pub mod image;
 pub mod input;
+pub mod json;
 pub mod machine;
 pub mod mailbox;
 pub mod plan;

@@ -1,5 +1,6 @@
 //! The command line: arguments in, exit code out.
 
+mod colour;
 mod regress;
 mod replay;
 
@@ -9,6 +10,8 @@ use qemu_runner::runner::{Options, Runner};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+
+use replay::Form;
 
 /// Replays sequences on the host and on an emulated Arm machine, and compares.
 #[derive(Parser)]
@@ -41,6 +44,9 @@ enum Command {
         /// `.s2` text, or an artifact or corpus file of the fuzzer
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        /// Print one JSON object a line for each file (schema: docs/verdict.md)
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         common: Common,
     },
@@ -96,9 +102,18 @@ fn main() -> ExitCode {
         return code(Exit::Surroundings);
     }
     code(match arguments.command {
-        Command::Replay { files, common } => {
-            let verbose = common.verbose;
-            replay::run(&files, verbose, common.runner())
+        Command::Replay {
+            files,
+            json,
+            common,
+        } => {
+            let form = match json {
+                true => Form::Json,
+                false => Form::Text {
+                    verbose: common.verbose,
+                },
+            };
+            replay::run(&files, form, common.runner())
         }
         Command::Regress { directory, common } => {
             let verbose = common.verbose;

@@ -1,6 +1,7 @@
 //! `qemu-runner regress`: everything tracked under `corpora/`, as a table. What a
 //! fuzzer found on this machine is left out unless its directory is named.
 
+use crate::colour::paint;
 use crate::replay::graver;
 use qemu_runner::compare::Counts;
 use qemu_runner::cpu::Cpu;
@@ -110,10 +111,11 @@ fn judge_all<'a>(
         let judgement = runner.judge(&file.display().to_string(), &sequence);
         progress_clear();
         match judgement.exit() {
-            Exit::Diverges => print!(
-                "{}",
-                report::judgement(&file.display().to_string(), &sequence, &judgement)
-            ),
+            Exit::Diverges => {
+                let name = file.display().to_string();
+                let report = report::judgement(&name, &sequence, &judgement);
+                anstream::print!("{}", paint(&report));
+            }
             _ => println!("{}", line(&name, &judgement)),
         }
         rows.insert(file, Row::Judged(judgement));

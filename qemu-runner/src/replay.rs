@@ -1,32 +1,56 @@
 //! `qemu-runner replay`: one verdict for each file.
 
+use crate::colour::paint;
+use fuzz::Sequence;
 use qemu_runner::error::Exit;
-use qemu_runner::runner::{Machine, Runner};
-use qemu_runner::{input, report};
+use qemu_runner::runner::{Judgement, Machine, Runner};
+use qemu_runner::{input, json, report};
 use std::path::{Path, PathBuf};
+
+/// How verdicts are printed.
+#[derive(Clone, Copy)]
+pub(crate) enum Form {
+    /// For people.
+    Text {
+        /// With what was not compared, and why.
+        verbose: bool,
+    },
+    /// One object a line.
+    Json,
+}
 
 /// Judges each file and prints what it came to. A file that cannot be read does
 /// not keep the others from their verdicts.
-pub(crate) fn run(files: &[PathBuf], verbose: bool, mut runner: Runner) -> Exit {
-    let exits = files.iter().map(|file| replay(file, verbose, &mut runner));
+pub(crate) fn run(files: &[PathBuf], form: Form, mut runner: Runner) -> Exit {
+    let exits = files.iter().map(|file| replay(file, form, &mut runner));
     exits.fold(Exit::Agrees, graver)
 }
 
-fn replay(file: &Path, verbose: bool, runner: &mut Runner) -> Exit {
+fn replay(file: &Path, form: Form, runner: &mut Runner) -> Exit {
+    let name = file.display().to_string();
     let sequence = match input::read(file) {
         Ok(sequence) => sequence,
         Err(error) => {
             eprintln!("{error}");
+            if let Form::Json = form {
+                print!("{}", json::unreadable(&name, &error));
+            }
             return error.exit();
         }
     };
-    let name = file.display().to_string();
     let judgement = runner.judge(&name, &sequence);
-    print!("{}", report::judgement(&name, &sequence, &judgement));
+    match form {
+        Form::Text { verbose } => print_text(&name, &sequence, &judgement, verbose),
+        Form::Json => print!("{}", json::judgement(&name, &judgement)),
+    }
+    judgement.exit()
+}
+
+fn print_text(name: &str, sequence: &Sequence, judgement: &Judgement, verbose: bool) {
+    anstream::print!("{}", paint(&report::judgement(name, sequence, judgement)));
     if let (true, Machine::Agrees(_, counts)) = (verbose, &judgement.machine) {
         print!("{}", report::reasons(&counts.reasons));
     }
-    judgement.exit()
 }
 
 /// The exit code of two things together: a divergence says more than that

@@ -3,8 +3,11 @@
 use super::{Judge, stage2, vm_of};
 use crate::model::Meaning;
 use crate::operation::{MemoryType, Operation, Outcome, Refusal};
-use crate::verdict::{Class, Finding, Guilty, Verdict, Views, permissions};
-use crate::walk::{Access, Memory, trace};
+use crate::verdict::{Class, Finding, Guilty, Lookup, Reach, Verdict, Views, permissions};
+use crate::walk::{Access, Memory, Step, trace};
+
+use super::contradiction::{self, Tree};
+use super::whole;
 
 impl Judge {
     /// The verdict for what [`Judge::operation`] or [`Judge::finish`] found. `index`
@@ -18,6 +21,7 @@ impl Judge {
         memory: &M,
     ) -> Verdict {
         let finding = self.widened(finding, memory);
+        let finding = self.contradiction(&finding, memory).unwrap_or(finding);
         let guilty = self.current.map(|(operation, _)| Guilty {
             index,
             text: text.to_owned(),
@@ -26,9 +30,11 @@ impl Judge {
         let legal = self.model.configuration().is_ok();
         Verdict {
             views: self.views(&finding, memory),
+            reach: self.reach(&finding, memory),
             finding,
             guilty,
             machine: self.machine,
+            machine_line: None,
             vtcr: legal.then_some(self.vtcr),
             pages: self.observer.ledger.counts(),
         }
@@ -54,6 +60,52 @@ impl Judge {
         }
     }
 
+    /// What the oracle is in two minds about, where that is behind the finding: then
+    /// it says nothing about the subject.
+    fn contradiction<M: Memory + ?Sized>(&self, finding: &Finding, memory: &M) -> Option<Finding> {
+        if finding.class == Class::OracleDiffers {
+            return None;
+        }
+        let counts = contradiction::check_counts(&self.observer.ledger);
+        let contradiction = counts.err().or_else(|| {
+            let (vm, ipa) = (finding.vm?, finding.ipa?);
+            let stage2 = &stage2(self.features, self.vtcr, self.own_vttbr(vm)?);
+            Tree { vm, stage2, memory }
+                .check_address(ipa, self.budget())
+                .err()
+        })?;
+        Some(Finding {
+            what: format!("{}; without that it would be {finding}", contradiction.what),
+            ..contradiction
+        })
+    }
+
+    /// How far tables and model differ. Not known where the model has not applied the
+    /// operation.
+    fn reach<M: Memory + ?Sized>(&self, finding: &Finding, memory: &M) -> Option<Reach> {
+        let applied = self.current.is_none_or(|(_, applied)| applied);
+        let current = self.current.map(|(operation, _)| vm_of(&operation));
+        let vm = finding.vm.or(current).filter(|_| applied)?;
+        let stage2 = stage2(self.features, self.vtcr, self.own_vttbr(vm)?);
+        whole::reach(self.view(vm), &stage2, memory, self.budget())
+    }
+
+    /// Descriptors in all pages that were ever used: tables in which more are found are
+    /// shared, linked in a loop, or not the pool's.
+    fn budget(&self) -> u64 {
+        let tables = self.observer.ledger.tables();
+        tables.touched().len() as u64 * (tables.page_bytes() / 8)
+    }
+
+    fn lookup(&self, step: Step) -> Lookup {
+        let tables = self.observer.ledger.tables();
+        let writer = |descriptor| self.writers.writer(tables, step.at, descriptor);
+        Lookup {
+            step,
+            stored_by: step.descriptor.and_then(writer),
+        }
+    }
+
     fn views<M: Memory + ?Sized>(&self, finding: &Finding, memory: &M) -> Option<Views> {
         let current = self.current.map(|(operation, _)| vm_of(&operation));
         let vm = finding.vm.or(current)?;
@@ -65,11 +117,12 @@ impl Judge {
         } else {
             " (before the operation)"
         };
+        let steps = trace(&stage2, memory, ipa, Access::Read);
         Some(Views {
             vm,
             ipa,
             model: format!("{}{when}", describe(self.model.lookup(vm, ipa))),
-            steps: trace(&stage2, memory, ipa, Access::Read),
+            steps: steps.into_iter().map(|step| self.lookup(step)).collect(),
             answer: stage2.translate(memory, ipa, Access::Read),
         })
     }

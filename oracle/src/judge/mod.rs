@@ -13,13 +13,17 @@
 //! 6. translations at the edges of what the operation touched;
 //! 7. the number of pages in tables.
 //!
-//! `finish` compares the whole of every address space.
+//! `finish` compares the whole of every address space. What two parts of the oracle
+//! say differently is found there as well, and again before a difference in a
+//! translation is put down to the subject.
 
 mod compare;
+mod contradiction;
 mod explain;
 mod observer;
 mod registers;
 mod whole;
+mod writers;
 
 use crate::arch::Features;
 use crate::event::{Event, Record};
@@ -34,10 +38,14 @@ use compare::Views;
 pub use observer::Observer;
 use registers::{Writes, check_leaf};
 use whole::View;
+use writers::Writers;
 
 /// `HCR_EL2`: RW, DC and VM. DC makes stage 1 normal, write-back and non-shareable,
 /// so that an answer's attributes show what stage 2 says.
 pub const HCR: u64 = 1 << 31 | 1 << 12 | 1;
+
+/// The number of the first operation, where the caller gives none.
+const FIRST_NUMBER: usize = 1;
 
 /// What a judged operation adds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,6 +70,9 @@ pub struct Judge {
     /// VMs that exist, with their `VTTBR_EL2`.
     vms: Vec<(usize, u64)>,
     writes: Writes,
+    writers: Writers,
+    /// What the caller counts the next operation as.
+    number: usize,
     /// The operation that is being judged, and whether the model has applied it.
     current: Option<(Operation, bool)>,
 }
@@ -117,6 +128,8 @@ impl Judge {
             observer: Observer::new(&machine, stage2),
             vms: Vec::new(),
             writes: Writes::default(),
+            writers: Writers::default(),
+            number: FIRST_NUMBER,
             current: None,
         }
     }
@@ -130,6 +143,8 @@ impl Judge {
         let stage2 = stage2(self.features, self.vtcr, 0);
         self.observer.reset(&machine, stage2);
         self.vms.clear();
+        self.writers.reset();
+        self.number = FIRST_NUMBER;
         self.current = None;
     }
 
@@ -137,6 +152,13 @@ impl Judge {
     /// keeps it.
     pub fn judge_by(&mut self, discipline: Discipline) {
         self.observer.protocol.judge_by(discipline);
+    }
+
+    /// Says what the caller counts the next operation as: verdicts name the operation
+    /// that stored a descriptor by it. Unless this is called, operations count on from
+    /// 1.
+    pub fn number_next(&mut self, number: usize) {
+        self.number = number;
     }
 
     /// Judges one operation after the subject has executed it: its answer, its events
@@ -186,6 +208,7 @@ impl Judge {
     /// The first thing that is wrong.
     pub fn finish<M: Memory + ?Sized>(&mut self, memory: &M) -> Result<(), Finding> {
         self.current = None;
+        contradiction::check_counts(&self.observer.ledger)?;
         for &(vm, _) in &self.vms {
             self.compare_space(vm, memory)?;
         }
@@ -217,8 +240,12 @@ impl Judge {
             return Ok(());
         };
         let stage2 = stage2(self.features, self.vtcr, vttbr);
+        whole::compare_space(self.view(vm), &stage2, memory)
+    }
+
+    fn view(&self, vm: usize) -> View<'_> {
         let (machine, model) = (&self.machine, &self.model);
-        whole::compare_space(View { machine, model, vm }, &stage2, memory)
+        View { machine, model, vm }
     }
 
     fn own_vttbr(&self, vm: usize) -> Option<u64> {
@@ -238,6 +265,8 @@ impl Judge {
             _ => Work::Other,
         };
         self.observer.begin(work);
+        self.writers.begin(self.number);
+        self.number = self.number.saturating_add(1);
         let own = self.own_vttbr(vm);
         self.writes = Writes::new(self.vtcr, &self.observer.protocol, cpu, own);
         self.current = Some((*operation, false));
@@ -249,6 +278,9 @@ impl Judge {
         record: &Record,
         tally: &mut Tally,
     ) -> Result<(), Finding> {
+        // Before anything that may be wrong with it: the verdict then names it.
+        let tables = self.observer.ledger.tables();
+        self.writers.event(&record.event, tables);
         self.writes.event(operation, &record.event)?;
         let live = self.observer.event(record)?;
         if let Some(live) = live {

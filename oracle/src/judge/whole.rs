@@ -1,14 +1,17 @@
 //! The whole of every address space against the model, and table memory against
 //! what the events stored.
 
+use std::convert::Infallible;
+
 use crate::ledger::{State, Tables};
 use crate::model::{Model, Run};
 use crate::operation::Machine;
-use crate::ranges::{Meaning, Range, ranges};
-use crate::verdict::{Class, Finding, permissions};
+use crate::ranges::{Meaning, Range, ranges, ranges_within};
+use crate::verdict::{Class, Finding, Reach, permissions};
 use crate::walk::{Memory, Stage2};
 
 use super::compare::{holds, reported, wrong_pa};
+use super::contradiction::Tree;
 
 /// The model's side of the comparison.
 #[derive(Clone, Copy)]
@@ -18,19 +21,71 @@ pub(super) struct View<'a> {
     pub(super) vm: usize,
 }
 
-/// One VM's tables against the model's runs; the first piece that differs.
+/// A stretch in which neither view changes.
+#[derive(Clone, Copy)]
+struct Piece {
+    at: u64,
+    bytes: u64,
+    run: Option<Run>,
+    range: Option<Range>,
+}
+
+/// One VM's tables against the model's runs; the first piece that differs. Where none
+/// does, the walker must not contradict them either.
 pub(super) fn compare_space<M: Memory + ?Sized>(
     view: View<'_>,
     stage2: &Stage2,
     memory: &M,
 ) -> Result<(), Finding> {
-    let View { model, vm, .. } = view;
+    let View { vm, .. } = view;
     let found = ranges(stage2, memory)
         .map_err(|error| Finding::new(Class::UseAfterFree, "G6", error.to_string()).of(vm))?;
-    let mut found = found.into_iter().peekable();
-    let mut wanted = model.runs(vm).peekable();
+    each_piece(view, &found, |piece| {
+        check_piece(view, &piece).map_err(|f| f.at(vm, piece.at, piece.bytes))
+    })?;
+    let tree = Tree { vm, stage2, memory };
+    tree.check_ranges(&found)
+}
+
+/// How much of a VM's address space its tables map otherwise than the model does.
+/// `None` where the tables hold more descriptors than `budget`.
+pub(super) fn reach<M: Memory + ?Sized>(
+    view: View<'_>,
+    stage2: &Stage2,
+    memory: &M,
+    budget: u64,
+) -> Option<Reach> {
+    let found = ranges_within(stage2, memory, budget).ok()?;
+    let mut reach = Reach {
+        vm: view.vm,
+        ranges: 0,
+        bytes: 0,
+    };
+    let mut end = None;
+    let counted: Result<(), Infallible> = each_piece(view, &found, |piece| {
+        if check_piece(view, &piece).is_err() {
+            // A piece that continues the one before it belongs to the same range.
+            reach.ranges += u64::from(end != Some(piece.at));
+            reach.bytes = reach.bytes.saturating_add(piece.bytes);
+            end = Some(end_of(piece.at, piece.bytes));
+        }
+        Ok(())
+    });
+    let Ok(()) = counted;
+    Some(reach)
+}
+
+/// Calls `check` for all pieces in which anything is mapped, in ascending order, up to
+/// its first error.
+fn each_piece<E>(
+    view: View<'_>,
+    found: &[Range],
+    mut check: impl FnMut(Piece) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut found = found.iter().copied().peekable();
+    let mut wanted = view.model.runs(view.vm).peekable();
     let mut at = 0;
-    // Both lists are ascending; each turn compares up to the nearest end of a piece.
+    // Both lists are ascending; each turn takes what is up to the nearest end of a piece.
     loop {
         let one = wanted.next_if(|run| end_of(run.ipa, run.bytes) <= at);
         let two = found.next_if(|range| end_of(range.ipa, range.bytes) <= at);
@@ -49,7 +104,12 @@ pub(super) fn compare_space<M: Memory + ?Sized>(
             at,
             [wanted_edges(run, starts[0]), found_edges(range, starts[1])],
         );
-        check_piece(view, at, end - at, run, range).map_err(|f| f.at(vm, at, end - at))?;
+        check(Piece {
+            at,
+            bytes: end - at,
+            run: run.copied(),
+            range: range.copied(),
+        })?;
         at = end;
     }
 }
@@ -72,14 +132,13 @@ fn piece_end(at: u64, edges: [Option<u64>; 2]) -> u64 {
     above.min().unwrap_or(u64::MAX)
 }
 
-/// A piece in which neither view changes.
-fn check_piece(
-    view: View<'_>,
-    at: u64,
-    bytes: u64,
-    run: Option<&Run>,
-    range: Option<&Range>,
-) -> Result<(), Finding> {
+fn check_piece(view: View<'_>, piece: &Piece) -> Result<(), Finding> {
+    let Piece {
+        at,
+        bytes,
+        run,
+        range,
+    } = *piece;
     let finding = |class, why: String| {
         let what = format!("{bytes:#x} bytes from IPA {at:#x} {why}");
         Err(Finding::new(class, "M15", what))
@@ -107,7 +166,7 @@ fn check_piece(
                 format!("translate to {pa:#x}, and nothing is mapped there"),
             )
         }
-        (Some(run), Some((start, meaning))) => check_mapped(view, at, run, start, meaning),
+        (Some(run), Some((start, meaning))) => check_mapped(view, at, &run, start, meaning),
     }
 }
 

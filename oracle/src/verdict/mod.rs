@@ -2,12 +2,14 @@
 //!
 //! A [`Finding`] is what a check returns; a [`Verdict`] is the finding with its
 //! surroundings, as plain data, and its `Display` is the summary that a person
-//! reads first. It leaves out what the oracle does not know: the sequence's text,
-//! how to replay it, and how far it reaches.
+//! reads first; [`json`] is the same for programs. It leaves out what the oracle does
+//! not know: the sequence's text, how to replay it, and what other machines do.
 
+#[cfg(feature = "json")]
+pub mod json;
 mod registers;
 mod show;
-pub(crate) use show::permissions;
+pub(crate) use show::{Shown, permissions};
 
 use std::fmt;
 
@@ -163,10 +165,11 @@ impl Finding {
 
     /// Where the broken rule stands.
     pub fn source(&self) -> &'static str {
-        if self.rule.starts_with("D8.") || self.rule.starts_with("R_") {
-            "DDI 0487 K.a"
-        } else {
-            "docs/contract.md"
+        match self.rule {
+            _ if self.class == Class::OracleDiffers => "the oracle against itself",
+            "expectation" => "the sequence",
+            rule if rule.starts_with("D8.") || rule.starts_with("R_") => "DDI 0487 K.a",
+            _ => "docs/contract.md",
         }
     }
 }
@@ -205,6 +208,28 @@ pub struct Guilty {
     pub operation: Operation,
 }
 
+/// A descriptor that a walk reads, and who stored it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// What the walk reads and decides.
+    pub step: Step,
+    /// The number of the operation that stored the descriptor, as the caller counts.
+    /// `None` where it is not what any operation stored there last.
+    pub stored_by: Option<usize>,
+}
+
+/// How much of an address space its tables map otherwise than the contract demands.
+/// TLBs may hold more than that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The VM.
+    pub vm: usize,
+    /// Number of ranges.
+    pub ranges: u64,
+    /// Their bytes together; `u64::MAX` stands for that many or more.
+    pub bytes: u64,
+}
+
 /// Both views of one IPA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Views {
@@ -215,7 +240,7 @@ pub struct Views {
     /// What the model says, in a line; empty where the operation was not applied.
     pub model: String,
     /// The descriptors that a walk reads.
-    pub steps: Vec<Step>,
+    pub steps: Vec<Lookup>,
     /// What the walk ends in.
     pub answer: Answer,
 }
@@ -229,10 +254,14 @@ pub struct Verdict {
     pub guilty: Option<Guilty>,
     /// The machine.
     pub machine: Machine,
+    /// The caller's own line for the machine, which is then shown in place of ours.
+    pub machine_line: Option<String>,
     /// `VTCR_EL2` that the contract demands, where the configuration is legal.
     pub vtcr: Option<u64>,
     /// Model and walk, where the finding names an IPA and the VM has tables.
     pub views: Option<Views>,
+    /// How far tables and model differ, where that is known.
+    pub reach: Option<Reach>,
     /// The page ledger.
     pub pages: PageCounts,
 }

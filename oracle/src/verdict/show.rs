@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Finding, Guilty, Verdict, Views, vtcr_fields};
+use super::{Finding, Guilty, Lookup, Reach, Verdict, Views, vtcr_fields};
 use crate::arch::Granule;
 use crate::operation::{Machine, Operation};
 use crate::walk::{Answer, Decision, Fault, FaultKind, Step, Translation};
@@ -28,7 +28,10 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let finding = &self.finding;
         writeln!(f, "{} {}: {}", self.id(), finding.class, finding.what)?;
-        show_machine(f, &self.machine)?;
+        match &self.machine_line {
+            Some(line) => writeln!(f, "  {line}")?,
+            None => show_machine(f, &self.machine)?,
+        }
         if let Some(vtcr) = self.vtcr {
             write!(f, "  VTCR_EL2   {vtcr:#x}:")?;
             vtcr_fields(vtcr).try_for_each(|field| write!(f, " {field}"))?;
@@ -38,6 +41,9 @@ impl fmt::Display for Verdict {
         show_range(f, finding)?;
         if let Some(views) = &self.views {
             show_views(f, views)?;
+        }
+        if let Some(reach) = &self.reach {
+            show_reach(f, reach)?;
         }
         writeln!(f, "  rule       {}, {}", finding.source(), finding.rule)?;
         let pages = &self.pages;
@@ -112,8 +118,31 @@ fn show_views(f: &mut fmt::Formatter<'_>, views: &Views) -> fmt::Result {
     writeln!(f, "  walk       ends: {}", Shown(&views.answer))
 }
 
+fn show_reach(f: &mut fmt::Formatter<'_>, reach: &Reach) -> fmt::Result {
+    let Reach { ranges, bytes, .. } = *reach;
+    match ranges {
+        0 => writeln!(f, "  reach      the tables map no address wrongly"),
+        1 => writeln!(f, "  reach      {bytes:#x} bytes are mapped wrongly"),
+        _ => writeln!(
+            f,
+            "  reach      {bytes:#x} bytes in {ranges} ranges are mapped wrongly"
+        ),
+    }
+}
+
 /// Text for the walker's types, which have none of their own.
 pub(crate) struct Shown<'a, T>(pub(crate) &'a T);
+
+impl fmt::Display for Shown<'_, Lookup> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Shown(&self.0.step).fmt(f)?;
+        match (self.0.stored_by, self.0.step.descriptor) {
+            (Some(number), _) => write!(f, ", stored by operation {number}"),
+            (None, Some(_)) => write!(f, ", stored by no operation"),
+            (None, None) => Ok(()),
+        }
+    }
+}
 
 impl fmt::Display for Shown<'_, Step> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
