@@ -5,6 +5,7 @@
 //! and counts, which are printed when the process exits.
 
 mod exit;
+mod shrunk;
 mod summary;
 mod work;
 
@@ -95,7 +96,9 @@ Replay it on the host and at EL2, with the file that the fuzzer names below:
 #[cold]
 fn report(verdict: &Verdict, sequence: &Sequence, summary: &Summary) -> ! {
     let marked = lockstep::marked(sequence, verdict);
-    eprintln!("{verdict}\n{marked}\n{REPLAY}\nUp to here:\n{summary}");
+    eprintln!("{verdict}\n{marked}");
+    eprintln!("{}", shrunk::shrunk(sequence));
+    eprintln!("{REPLAY}\nUp to here:\n{summary}");
     panic!(
         "stage2: {}: {}",
         verdict.finding.class, verdict.finding.rule

@@ -2,6 +2,7 @@
 
 mod regress;
 mod replay;
+mod shrink;
 
 use clap::{Args, Parser, Subcommand};
 use qemu_runner::error::Exit;
@@ -23,6 +24,7 @@ Examples:
   qemu-runner replay corpora/regressions/split-by-unmap.s2
   qemu-runner replay fuzz/artifacts/stage2_ops/crash-*
   qemu-runner replay --host-only FILE
+  qemu-runner shrink fuzz/artifacts/stage2_ops/crash-1 -o corpora/regressions/NAME.s2
   qemu-runner regress
   TWOFOLD_QEMU=/opt/qemu/bin/qemu-system-aarch64 qemu-runner regress
 
@@ -41,6 +43,14 @@ enum Command {
         /// `.s2` text, or an artifact or corpus file of the fuzzer
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Find the smallest sequence that diverges as a file's does
+    #[command(after_help = EXAMPLES)]
+    Shrink {
+        #[command(flatten)]
+        request: shrink::Request,
         #[command(flatten)]
         common: Common,
     },
@@ -100,6 +110,7 @@ fn main() -> ExitCode {
             let verbose = common.verbose;
             replay::run(&files, verbose, common.runner())
         }
+        Command::Shrink { request, common } => shrink::run(&request, common.runner()),
         Command::Regress { directory, common } => {
             let verbose = common.verbose;
             regress::run(directory, verbose, common.runner())

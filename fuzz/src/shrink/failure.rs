@@ -8,6 +8,7 @@ use std::sync::Once;
 use oracle::operation::Operation;
 use oracle::verdict::{Class, Verdict};
 
+use super::measure::operations;
 use super::shrink;
 use crate::lockstep::Lockstep;
 use crate::sequence::Sequence;
@@ -41,6 +42,21 @@ pub struct Reduced {
     pub evaluations: u32,
     /// Whether everything was tried.
     pub is_finished: bool,
+}
+
+impl Reduced {
+    /// What became of `sequence`, in a few words.
+    #[must_use]
+    pub fn counts(&self, sequence: &Sequence) -> String {
+        let (before, after) = (operations(sequence), operations(&self.sequence));
+        let evaluations = self.evaluations;
+        let bound = if self.is_finished {
+            ""
+        } else {
+            ", where its bound ended it"
+        };
+        format!("{before} operations to {after} in {evaluations} evaluations{bound}")
+    }
 }
 
 /// Shrinks a sequence that diverges on the host, in at most `most` evaluations, to
