@@ -10,6 +10,7 @@ pub mod host;
 pub mod lockstep;
 pub mod mutate;
 pub mod sequence;
+pub mod shrink;
 pub mod target;
 pub mod text;
 pub mod translate;

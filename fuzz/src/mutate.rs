@@ -16,6 +16,8 @@ use crate::generate::{self, Choices, weighted};
 use crate::sequence::Sequence;
 use crate::wire;
 
+pub(crate) use steps::ipa_of;
+
 /// Most operations of a mutated sequence.
 pub const MAX_OPERATIONS: usize = 64;
 

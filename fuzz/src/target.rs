@@ -7,6 +7,7 @@
 mod artifact;
 mod ending;
 mod exit;
+mod shrunk;
 mod summary;
 mod work;
 
@@ -104,7 +105,8 @@ fn report(files: &Files<'_>, prefix: &OsStr, summary: &Summary) -> ! {
     } = files;
     let marked = lockstep::marked(sequence, verdict);
     let (text, written) = files.write(prefix);
-    eprintln!("{verdict}\n{marked}\n{written}");
+    eprintln!("{verdict}\n{marked}");
+    eprintln!("{}\n{written}", shrunk::shrunk(sequence));
     eprintln!("Replay it on the host and at EL2:");
     eprintln!("    cargo run -p qemu-runner -- replay {}", text.display());
     eprintln!("\nUp to here:\n{summary}");

@@ -90,6 +90,14 @@ impl Evidence<'_> {
             events_before = step.events_end;
             counts.steps += 1;
         }
+        let told = self.answered.events.len() as u64 + u64::from(self.answered.events_lost);
+        if let Some(field) = Field::unless_equal(
+            "events, lost ones counted",
+            self.host.events.len() as u64,
+            told,
+        ) {
+            return Err(self.difference(Between::HostAndEl2, None, vec![field]));
+        }
         if self.answered.events_lost > 0 {
             *counts.reasons.entry(Reason::LogFull).or_default() +=
                 u64::from(self.answered.events_lost);
@@ -155,7 +163,13 @@ impl Evidence<'_> {
                 let at = expected.len().min(logged.len());
                 vec![event_field(at, expected.get(at), logged.get(at))]
             }
-            None => Vec::new(),
+            // What did not fit into the log was counted all the same.
+            None => {
+                let (host, machine) = (step.events_end as u64, u64::from(reply.events));
+                Field::unless_equal("events so far", host, machine)
+                    .into_iter()
+                    .collect()
+            }
         };
         self.none_or_difference(Between::HostAndEl2, index, fields)?;
         Ok(expected.len().min(logged.len()) as u64)

@@ -3,6 +3,7 @@
 mod colour;
 mod regress;
 mod replay;
+mod shrink;
 
 use clap::{Args, Parser, Subcommand};
 use qemu_runner::error::Exit;
@@ -26,6 +27,7 @@ Examples:
   qemu-runner replay corpora/regressions/split-by-unmap.s2
   qemu-runner replay fuzz/artifacts/stage2_ops/crash-*
   qemu-runner replay --host-only FILE
+  qemu-runner shrink fuzz/artifacts/stage2_ops/crash-1 -o corpora/regressions/NAME.s2
   qemu-runner regress
   TWOFOLD_QEMU=/opt/qemu/bin/qemu-system-aarch64 qemu-runner regress
 
@@ -47,6 +49,14 @@ enum Command {
         /// Print one JSON object a line for each file (schema: docs/verdict.md)
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Find the smallest sequence that diverges as a file's does
+    #[command(after_help = EXAMPLES)]
+    Shrink {
+        #[command(flatten)]
+        request: shrink::Request,
         #[command(flatten)]
         common: Common,
     },
@@ -115,6 +125,7 @@ fn main() -> ExitCode {
             };
             replay::run(&files, form, common.runner())
         }
+        Command::Shrink { request, common } => shrink::run(&request, common.runner()),
         Command::Regress { directory, common } => {
             let verbose = common.verbose;
             regress::run(directory, verbose, common.runner())

@@ -9,13 +9,14 @@ use crate::error::{Error, Exit};
 use crate::image::Image;
 use crate::machine::Boot;
 use crate::plan::{self, Reason};
-use crate::qemu::Qemu;
+use crate::qemu::{Qemu, Version};
 use crate::witness;
 use fuzz::Sequence;
 use fuzz::host::Engine;
 use fuzz::lockstep::{self, Lockstep};
 use oracle::verdict::Verdict;
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -94,6 +95,8 @@ pub struct Runner {
     /// Found when first needed. An error stays: the next sequence would meet it
     /// again, after as long a wait.
     emulator: Option<Result<Emulator, (String, Exit)>>,
+    /// CPU models that did not boot. One more try would take as long a wait.
+    unbootable: BTreeMap<Cpu, (String, Exit)>,
     boot: Option<(Cpu, Boot)>,
 }
 
@@ -106,6 +109,7 @@ impl Runner {
             lockstep: Lockstep::new(),
             engine: Engine::new(),
             emulator: None,
+            unbootable: BTreeMap::new(),
             boot: None,
         }
     }
@@ -122,7 +126,8 @@ impl Runner {
             Machine::NotAsked
         } else {
             let failed = |(what, exit)| Machine::Failed(what, exit);
-            self.ask_machine(name, sequence).unwrap_or_else(failed)
+            let asked = comparable(sequence, &host);
+            self.ask_machine(name, &asked).unwrap_or_else(failed)
         };
         Judgement { host, machine }
     }
@@ -153,9 +158,17 @@ impl Runner {
 
     fn ask_machine(&mut self, name: &str, sequence: &Sequence) -> Result<Machine, (String, Exit)> {
         let cpu = Cpu::for_machine(&sequence.machine);
-        let mut boot = self.booted(cpu)?;
-        let version = self.qemu().map_or(crate::qemu::OLDEST, |qemu| qemu.version);
-        match witness::witness(&mut self.engine, &mut boot, version, sequence) {
+        let (mut boot, version) = self.booted(cpu)?;
+        let engine = &mut self.engine;
+        let asked = AssertUnwindSafe(|| witness::witness(engine, &mut boot, version, sequence));
+        let witnessed = panic::catch_unwind(asked).map_err(|payload| {
+            self.engine = Engine::new();
+            let message = panic_message(&*payload);
+            let what =
+                format!("the subject panicked on the host before the machine was asked: {message}");
+            (what, Exit::Surroundings)
+        })?;
+        match witnessed {
             Ok(Ok(counts)) => {
                 self.boot = Some((cpu, boot));
                 Ok(Machine::Agrees(cpu, counts))
@@ -170,31 +183,48 @@ impl Runner {
     }
 
     /// The machine that runs already, if it has this CPU, otherwise a new one.
-    fn booted(&mut self, cpu: Cpu) -> Result<Boot, (String, Exit)> {
-        match self.boot.take() {
-            Some((running, boot)) if running == cpu => return Ok(boot),
-            // Ended before the next one starts.
-            other => drop(other),
-        }
+    fn booted(&mut self, cpu: Cpu) -> Result<(Boot, Version), (String, Exit)> {
+        let running = self.boot.take();
         let options = &self.options;
         let found = self
             .emulator
             .get_or_insert_with(|| find(options).map_err(|error| told(&error)));
         let emulator = found.as_ref().map_err(Clone::clone)?;
+        let version = emulator.qemu.version;
+        match running {
+            Some((model, boot)) if model == cpu => return Ok((boot, version)),
+            // Ended before the next one starts.
+            other => drop(other),
+        }
+        if let Some(failure) = self.unbootable.get(&cpu) {
+            return Err(failure.clone());
+        }
         match Boot::start(&emulator.qemu, &emulator.image, cpu) {
             Ok(boot) => {
                 if self.options.verbose {
                     eprintln!("{}", boot.command());
                 }
-                Ok(boot)
+                Ok((boot, version))
             }
             Err(error) => {
                 let failure = told(&error.into());
-                self.emulator = Some(Err(failure.clone()));
+                self.unbootable.insert(cpu, failure.clone());
                 Err(failure)
             }
         }
     }
+}
+
+/// What the machine is asked: the sequence up to the operation at which the host
+/// diverged. Behind it a faulty subject may do anything.
+fn comparable(sequence: &Sequence, host: &Result<lockstep::Counts, HostFailure>) -> Sequence {
+    let mut asked = sequence.clone();
+    if let Err(HostFailure::Verdict(verdict)) = host
+        && let Some(guilty) = &verdict.guilty
+    {
+        asked.steps.truncate(guilty.index);
+    }
+    asked
 }
 
 fn find(options: &Options) -> Result<Emulator, Error> {

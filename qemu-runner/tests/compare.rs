@@ -170,6 +170,22 @@ fn an_event_too_few_or_too_many_is_told() {
 }
 
 #[test]
+fn an_empty_log_is_no_agreement() {
+    let mut mirror = Mirror::new();
+    mirror.answered.events.clear();
+    let (between, step, field) = mirror.difference();
+    assert_eq!((between, step), (Between::HostAndEl2, None));
+    assert_eq!(field, "events, lost ones counted");
+}
+
+#[test]
+fn a_count_of_events_that_no_log_holds_is_no_agreement() {
+    let mut mirror = Mirror::new();
+    mirror.answered.steps[2].events = u32::MAX;
+    assert_eq!(mirror.difference().1, Some(1));
+}
+
+#[test]
 fn events_that_the_log_lost_are_counted_and_the_rest_compared() {
     let mut mirror = Mirror::new();
     mirror.answered.events.pop();

@@ -174,7 +174,7 @@ pub(super) fn fit(
 }
 
 /// The IPA at which an operation starts.
-pub(super) fn ipa_of(operation: &mut Operation) -> Option<&mut u64> {
+pub(crate) fn ipa_of(operation: &mut Operation) -> Option<&mut u64> {
     match operation {
         Operation::Map { ipa, .. }
         | Operation::Unmap { ipa, .. }
