@@ -1,0 +1,254 @@
+//! Small scopes: every sequence up to a length over a few operations at the edges
+//! of tables, so that within the scope there is no divergence, not just none found.
+//!
+//! Each scope is one machine with one VM. Its places are the first page, the last
+//! page before and the first page behind the edge of a root table, the block that
+//! ends there, that block less its last page, and the top page; each is mapped to
+//! two physical addresses with two permissions, and unmapped; the VM is created and
+//! freed. It leaves out guest accesses, since the judge compares whole tables after
+//! each operation, and failing allocations, which `sweep` has.
+
+use crate::generate::Shape;
+use crate::lockstep::Lockstep;
+use crate::{Sequence, Step};
+use ops::{Granule, Machine, MemoryType, Operation, Prot, Vm, Window};
+use oracle::verdict::Verdict;
+use std::fmt;
+
+/// A machine, and the operations of which sequences are made.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    machine: Machine,
+    letters: Vec<Operation>,
+}
+
+/// A sequence on which subject and oracle differ.
+#[derive(Debug)]
+pub struct Divergence {
+    /// The sequence.
+    pub sequence: Sequence,
+    /// How they differ.
+    pub verdict: Box<Verdict>,
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}", self.verdict, self.sequence)
+    }
+}
+
+impl std::error::Error for Divergence {}
+
+/// Granule, IPA size and physical address size: for each granule a root of one table
+/// and one of two.
+const CONFIGURATIONS: [(Granule, u8, u8); 6] = [
+    (Granule::K4, 39, 40),
+    (Granule::K4, 40, 40),
+    (Granule::K16, 36, 40),
+    (Granule::K16, 37, 40),
+    (Granule::K64, 42, 42),
+    (Granule::K64, 43, 44),
+];
+
+/// Guest memory. Blocks of all granules fit behind it at 2 GiB.
+const MEMORY: Window = Window {
+    base: 0x5000_0000,
+    bytes: 64 << 20,
+};
+
+/// Where the ranges are mapped to: multiples of every granule's block.
+const TARGETS: [u64; 2] = [0x8000_0000, 0x1_0000_0000];
+
+/// All scopes.
+#[must_use]
+pub fn scopes() -> Vec<Scope> {
+    CONFIGURATIONS
+        .into_iter()
+        .map(|(granule, ipa_bits, pa_bits)| {
+            Scope::new(Machine {
+                granule,
+                ipa_bits,
+                pa_bits,
+                memory: MEMORY,
+                ..Machine::PLAIN
+            })
+        })
+        .collect()
+}
+
+/// A range of IPAs.
+#[derive(Clone, Copy)]
+struct Place {
+    ipa: u64,
+    size: u64,
+}
+
+/// The edge is that between the first two root tables or, where there is one alone,
+/// between its first two entries.
+fn places(machine: &Machine) -> [Place; 6] {
+    let shape = Shape::new(machine);
+    let (page, block, space) = (shape.page(), shape.block(), shape.space());
+    let edge = if shape.root_table() < space {
+        shape.root_table()
+    } else {
+        shape.entry(shape.start_level)
+    };
+    [
+        (0, page),
+        (edge - page, page),
+        (edge, page),
+        (edge - block, block),
+        (edge - block, block - page),
+        (space - page, page),
+    ]
+    .map(|(ipa, size)| Place { ipa, size })
+}
+
+impl Scope {
+    fn new(machine: Machine) -> Scope {
+        let vm = Vm::A;
+        let block = Shape::new(&machine).block();
+        let mut letters = vec![Operation::Create { vm }, Operation::Free { vm }];
+        for Place { ipa, size } in places(&machine) {
+            letters.push(Operation::Unmap { vm, ipa, size });
+            for (target, write) in [(0, true), (0, false), (1, true), (1, false)] {
+                letters.push(Operation::Map {
+                    vm,
+                    ipa,
+                    // As far into a block as the IPA: pages may continue a block.
+                    pa: TARGETS[target] + ipa % block,
+                    size,
+                    prot: Prot {
+                        read: true,
+                        write,
+                        execute: false,
+                    },
+                    memory: MemoryType::Normal,
+                    pages_only: false,
+                });
+            }
+        }
+        Scope { machine, letters }
+    }
+
+    /// How many sequences have exactly `length` operations, the creation of the VM
+    /// before them aside.
+    #[must_use]
+    pub fn sequences(&self, length: u32) -> u64 {
+        (self.letters.len() as u64).saturating_pow(length)
+    }
+
+    /// Runs every sequence of exactly `length` operations behind the creation of the
+    /// VM, and answers how many there were. `progress` is told of each how many are
+    /// done.
+    ///
+    /// # Errors
+    /// The first sequence on which subject and oracle differ.
+    ///
+    /// # Panics
+    /// When the subject panics.
+    pub fn run(
+        &self,
+        lockstep: &mut Lockstep,
+        length: usize,
+        mut progress: impl FnMut(u64),
+    ) -> Result<u64, Box<Divergence>> {
+        let mut word = vec![0; length];
+        let mut sequence = self.first(length);
+        let mut done = 0;
+        loop {
+            if let Err(verdict) = lockstep.run(&sequence) {
+                return Err(Box::new(Divergence { sequence, verdict }));
+            }
+            done += 1;
+            progress(done);
+            if !self.advance(&mut word, &mut sequence) {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// The first letter, so many times.
+    fn first(&self, length: usize) -> Sequence {
+        let create = Step::from(Operation::Create { vm: Vm::A });
+        let mut steps = vec![create];
+        steps.resize(1 + length, Step::from(self.letters[0]));
+        Sequence {
+            machine: self.machine,
+            steps,
+        }
+    }
+
+    /// The next word and its sequence, the last letter being the fastest to change;
+    /// `false` behind the last word.
+    fn advance(&self, word: &mut [usize], sequence: &mut Sequence) -> bool {
+        for (digit, step) in word.iter_mut().zip(&mut sequence.steps[1..]).rev() {
+            *digit = (*digit + 1) % self.letters.len();
+            *step = Step::from(self.letters[*digit]);
+            if *digit != 0 {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl fmt::Display for Scope {
+    /// The machine in the words of a sequence.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::text::Text(&self.machine).fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_word_comes_once() {
+        let scope = &scopes()[0];
+        let mut word = vec![0; 2];
+        let mut sequence = scope.first(2);
+        let mut seen = HashSet::from([sequence.to_string()]);
+        while scope.advance(&mut word, &mut sequence) {
+            assert!(seen.insert(sequence.to_string()), "twice:\n{sequence}");
+        }
+        assert_eq!(seen.len() as u64, scope.sequences(2));
+        assert_eq!(scope.sequences(2), 32 * 32);
+    }
+
+    #[test]
+    fn the_empty_word_is_one_sequence() {
+        let scope = &scopes()[0];
+        let mut lockstep = Lockstep::new();
+        assert_eq!(scope.run(&mut lockstep, 0, |_| ()).expect("it agrees"), 1);
+    }
+
+    #[test]
+    fn every_letter_is_accepted_by_a_new_vm() {
+        for scope in scopes() {
+            let mut lockstep = Lockstep::new();
+            for letter in &scope.letters[1..] {
+                let mut sequence = scope.first(1);
+                sequence.steps[1] = Step::from(*letter);
+                let run = lockstep.run(&sequence).expect("it agrees");
+                let answer = run.answers[1].outcome;
+                let is_ok = matches!(answer, ops::Outcome::Done | ops::Outcome::Freed { .. });
+                assert!(is_ok, "{answer:?} in\n{sequence}");
+            }
+        }
+    }
+
+    #[test]
+    fn roots_have_one_table_and_two() {
+        let mut roots = Vec::new();
+        let mut lockstep = Lockstep::new();
+        for scope in scopes() {
+            lockstep.run(&scope.first(0)).expect("it agrees");
+            let shape = Shape::new(&scope.machine);
+            roots.push(shape.space() / shape.root_table());
+        }
+        assert_eq!(roots, [1, 2, 1, 2, 1, 2]);
+    }
+}
