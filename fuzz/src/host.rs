@@ -96,6 +96,12 @@ impl Session<'_> {
         self.memory
     }
 
+    /// Each page of the pool that is not free, by physical address, and the
+    /// references that the page source counts to it.
+    pub fn references(&self) -> impl Iterator<Item = (u64, u16)> {
+        self.driver.references()
+    }
+
     /// `VTCR_EL2` and `VTTBR_EL2` of a VM, as the subject computed them; `None`
     /// where the VM does not exist.
     #[must_use]

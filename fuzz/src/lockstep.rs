@@ -129,6 +129,7 @@ impl Comparison<'_, '_> {
             *registers = self.session.registers(vm);
         }
         let finished = self.judge.finish(self.session.memory());
+        let finished = finished.and_then(|()| self.judge.references(self.session.references()));
         finished.map_err(|finding| self.verdict(None, finding))
     }
 

@@ -153,6 +153,12 @@ impl<P: Testbed, L: Log> Driver<'_, '_, P, L> {
         self.vms[vm.index()].registers(&self.lab.recorder)
     }
 
+    /// Each page that is not free, by physical address, and the references that the
+    /// page source counts to it.
+    pub fn references(&self) -> impl Iterator<Item = (u64, u16)> {
+        self.lab.source.references_by_page()
+    }
+
     fn create(&mut self, vm: Vm) -> Outcome {
         let configuration = &self.lab.configuration;
         let vmid = Vmid::new(vm.vmid()).expect("VMIDs of a sequence are 1 to 4");

@@ -28,6 +28,20 @@ impl Loans {
         self.count.load(Relaxed)
     }
 
+    /// The numbers of the pages on loan, in ascending order.
+    pub(crate) fn pages(&self) -> impl Iterator<Item = usize> {
+        let words = self.bits.iter().enumerate();
+        words.flat_map(|(index, word)| {
+            let mut left = word.load(Relaxed);
+            core::iter::from_fn(move || {
+                let bit = left.trailing_zeros() as usize;
+                // Without its lowest bit; zero has none.
+                left &= left.wrapping_sub(1);
+                (bit < 64).then_some(index * 64 + bit)
+            })
+        })
+    }
+
     /// Whether the page of this number is on loan.
     pub(crate) fn holds(&self, page: usize) -> bool {
         self.bits
@@ -80,6 +94,14 @@ mod tests {
         assert!(loans.end(62, 2));
         assert!(!loans.end(62, 2));
         assert_eq!(loans.count(), 0);
+    }
+
+    #[test]
+    fn pages_on_loan_are_listed() {
+        let loans = Loans::new();
+        loans.begin(62, 2);
+        loans.begin(7, 0);
+        assert!(loans.pages().eq([7, 62, 63, 64, 65]));
     }
 
     #[test]

@@ -76,6 +76,14 @@ impl<'a, P: Testbed, L: Log> Source<'a, P, L> {
         self.loans.count()
     }
 
+    /// Each page on loan, by physical address, and its references.
+    pub(crate) fn references_by_page(&self) -> impl Iterator<Item = (u64, u16)> {
+        self.loans.pages().map(|number| {
+            let page = self.base.forward(number as u64 * self.page_bytes());
+            (page.raw(), self.pool.references(page))
+        })
+    }
+
     /// Counts an allocation down, and says whether it is the one to fail.
     fn strikes(&self) -> bool {
         match self.succeeding.load(Relaxed) {
