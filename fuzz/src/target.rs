@@ -4,7 +4,7 @@
 //! State is kept over inputs: buffers, so that an input costs what it touches,
 //! and counts, which are printed when the process exits.
 
-mod exit;
+pub(crate) mod exit;
 mod summary;
 mod work;
 
