@@ -1,21 +1,26 @@
-//! Builds the EL2 image when its sources are newer than it.
+//! Builds the EL2 image when its sources are not the ones that it was built from:
+//! their hash lies beside it.
 //!
 //! The surrounding build (`cargo test`, `cargo fuzz`) exports flags for the
 //! host; they are taken out of the environment, so that the image is the same
 //! whoever asks for it. Left out: choosing a profile, since there is one image.
 
+use crate::sources;
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::SystemTime;
 
 /// The target of the image.
 const TARGET: &str = "aarch64-unknown-none-softfloat";
 
-/// Directories whose files decide what the image does.
-/// (`hyp` has `hyp/image` in it.)
-const SOURCES: [&str; 3] = ["hyp", "fuzz/ops", "fuzz/driver"];
+/// The hash of the sources that this program was built from.
+const OWN_SOURCES: &str = env!("TWOFOLD_SOURCES");
+
+/// What the image is built from, for `cargo clean`: its own times say whether
+/// cargo compiles them again, and those may be wrong.
+const PACKAGES: [&str; 4] = ["image", "hyp", "driver", "ops"];
 
 /// The environment variable that picks a toolchain.
 pub const TOOLCHAIN_VARIABLE: &str = "TWOFOLD_IMAGE_TOOLCHAIN";
@@ -28,6 +33,9 @@ pub enum BuildError {
         "no workspace with hyp/image here or upwards; run this from the checkout, or name an image with --image"
     )]
     NoWorkspace,
+    /// The host's side of a comparison would not be the machine's.
+    #[error("qemu-runner was built from other sources of hyp: build it again")]
+    OtherSources,
     /// The environment variable has another value than the two that it can have.
     #[error("{TOOLCHAIN_VARIABLE} is `{0}`; it can be `rustup` or `debian`")]
     UnknownToolchain(String),
@@ -96,19 +104,23 @@ const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CORE: &str = "/usr/lib/rustlib/src/rust/library/core/Cargo.toml";
 
-/// Builds the image if a source is newer, and answers where it is. Several
+/// Builds the image if its sources have changed, and answers where it is. Several
 /// runners at once build once: the others wait for the first.
 ///
 /// # Errors
-/// `BuildError`; what an earlier build left stays.
+/// `BuildError`; after `Failed` or `Start` there is no image.
 pub fn image() -> Result<PathBuf, BuildError> {
     let workspace = crate::workspace::root().ok_or(BuildError::NoWorkspace)?;
+    let hash = sources::hash(&workspace).map_err(|(path, source)| file_error(&path, source))?;
+    if hash != OWN_SOURCES {
+        return Err(BuildError::OtherSources);
+    }
     // Asking a compiler what it has takes longer than a boot: not where nobody
     // has named one and an image is there.
     if std::env::var_os(TOOLCHAIN_VARIABLE).is_none_or(|name| name.is_empty()) {
         for toolchain in [Toolchain::Rustup, Toolchain::Debian] {
             let elf = elf_in(&toolchain.target_directory(&workspace));
-            if is_fresh(&workspace, &elf)? {
+            if is_of(&elf, &hash) {
                 return Ok(elf);
             }
         }
@@ -116,14 +128,16 @@ pub fn image() -> Result<PathBuf, BuildError> {
     let toolchain = Toolchain::choose(&workspace)?;
     let target = toolchain.target_directory(&workspace);
     let elf = elf_in(&target);
-    if is_fresh(&workspace, &elf)? {
+    if is_of(&elf, &hash) {
         return Ok(elf);
     }
     let _lock = lock(&target)?;
-    if !is_fresh(&workspace, &elf)? {
-        let start = SystemTime::now();
-        run_cargo(toolchain, &workspace, &target)?;
-        date(&elf, start)?;
+    if !is_of(&elf, &hash) {
+        forget(&elf)?;
+        clean(toolchain, &workspace, &target)?;
+        build(toolchain, &workspace, &target)?;
+        let path = hash_beside(&elf);
+        std::fs::write(&path, &hash).map_err(|source| file_error(&path, source))?;
     }
     Ok(elf)
 }
@@ -140,14 +154,26 @@ fn lock(target: &Path) -> Result<File, BuildError> {
     Ok(file)
 }
 
-fn run_cargo(toolchain: Toolchain, workspace: &Path, target: &Path) -> Result<(), BuildError> {
+fn clean(toolchain: Toolchain, workspace: &Path, target: &Path) -> Result<(), BuildError> {
     let mut command = cargo(toolchain, workspace);
+    command.args(["clean", "--quiet", "--release", "--locked"]);
+    command.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
+    run_cargo(command, workspace, target)
+}
+
+fn build(toolchain: Toolchain, workspace: &Path, target: &Path) -> Result<(), BuildError> {
+    let mut command = cargo(toolchain, workspace);
+    command.args(["build", "--release", "--locked"]);
+    eprintln!("building the image in {} …", target.display());
+    run_cargo(command, workspace, target)
+}
+
+fn run_cargo(mut command: Command, workspace: &Path, target: &Path) -> Result<(), BuildError> {
     command.current_dir(workspace.join("hyp/image"));
     command.env("CARGO_TARGET_DIR", target);
-    command.args(["build", "--release", "--locked", "--target", TARGET]);
+    command.args(["--target", TARGET]);
     // The runner's own standard output carries verdicts only.
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    eprintln!("building the image in {} …", target.display());
     let status = crate::children::run(&mut command).map_err(|source| BuildError::Start {
         program: command.get_program().into(),
         source,
@@ -254,52 +280,23 @@ fn rustc_prints(workspace: &Path, arguments: &[&str]) -> Option<PathBuf> {
     Some(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim()))
 }
 
-/// Whether the ELF is there and no source is newer.
-fn is_fresh(workspace: &Path, elf: &Path) -> Result<bool, BuildError> {
-    let Ok(built) = std::fs::metadata(elf).and_then(|metadata| metadata.modified()) else {
-        return Ok(false);
-    };
-    for directory in SOURCES {
-        if has_newer(&workspace.join(directory), built)? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+fn hash_beside(elf: &Path) -> PathBuf {
+    elf.with_extension("sources")
 }
 
-/// Cargo leaves the ELF alone when only a comment changed; its time then has to
-/// move by hand, or every run would build. The start of the build is the time:
-/// a source that changed while it ran is newer.
-fn date(elf: &Path, start: SystemTime) -> Result<(), BuildError> {
-    let set = |file: File| file.set_modified(start);
-    File::options()
-        .append(true)
-        .open(elf)
-        .and_then(set)
-        .map_err(|source| file_error(elf, source))
+/// Whether the ELF is there and was built from sources with this hash.
+fn is_of(elf: &Path, hash: &str) -> bool {
+    let built_from = std::fs::read_to_string(hash_beside(elf));
+    elf.is_file() && built_from.is_ok_and(|built_from| built_from == hash)
 }
 
-fn has_newer(directory: &Path, than: SystemTime) -> Result<bool, BuildError> {
-    let entries = std::fs::read_dir(directory).map_err(|source| file_error(directory, source))?;
-    for entry in entries {
-        let entry = entry.map_err(|source| file_error(directory, source))?;
-        let name = entry.file_name();
-        if name == "target" || name == "tests" || name == "benches" {
-            continue;
-        }
-        let metadata = entry
-            .metadata()
-            .map_err(|source| file_error(&entry.path(), source))?;
-        let newer = if metadata.is_dir() {
-            has_newer(&entry.path(), than)?
-        } else {
-            metadata.modified().is_ok_and(|modified| modified > than)
-        };
-        if newer {
-            return Ok(true);
-        }
+/// Removes the hash: what is being built is of no known sources until it is done.
+fn forget(elf: &Path) -> Result<(), BuildError> {
+    let path = hash_beside(elf);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(file_error(&path, error)),
+        _ => Ok(()),
     }
-    Ok(false)
 }
 
 fn file_error(path: &Path, source: std::io::Error) -> BuildError {
@@ -341,15 +338,15 @@ mod tests {
     }
 
     #[test]
-    fn a_source_newer_than_the_image_is_seen() {
+    fn an_image_of_other_sources_is_no_image() {
         let directory = tempfile::tempdir().unwrap();
-        let nested = directory.path().join("src");
-        std::fs::create_dir(&nested).unwrap();
-        let source = File::create(nested.join("lib.rs")).unwrap();
-        let time = SystemTime::now();
-        source.set_modified(time).unwrap();
-        let second = std::time::Duration::from_secs(1);
-        assert!(has_newer(directory.path(), time - second).unwrap());
-        assert!(!has_newer(directory.path(), time + second).unwrap());
+        let elf = directory.path().join("image");
+        assert!(!is_of(&elf, "0123"));
+        std::fs::write(&elf, "ELF").unwrap();
+        assert!(!is_of(&elf, "0123"), "nothing says what it was built from");
+        std::fs::write(hash_beside(&elf), "0123").unwrap();
+        assert!(is_of(&elf, "0123") && !is_of(&elf, "0124"));
+        forget(&elf).unwrap();
+        assert!(!is_of(&elf, "0123"));
     }
 }

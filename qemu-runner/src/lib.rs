@@ -1,7 +1,8 @@
 //! The emulated machine as a witness: runs sequences in the image under QEMU,
 //! and holds what the machine did against the host's run and the oracle's walker.
 //!
-//! - `workspace`, `build`, `image`: the EL2 image, found, built when stale, checked;
+//! - `workspace`, `sources`, `build`, `image`: the EL2 image, found, built when its
+//!   sources have changed, checked;
 //! - `children`, `qemu`: the emulator's process, from its version to its end on any
 //!   exit;
 //! - `ram`, `mailbox`: the memory that both sides share, and the protocol in it;
@@ -30,5 +31,6 @@ pub mod qemu;
 pub mod ram;
 pub mod report;
 pub mod runner;
+mod sources;
 pub mod witness;
 pub mod workspace;

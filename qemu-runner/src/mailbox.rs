@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// How long to look at the mailbox without pause: an answer usually takes less.
 const SPIN: Duration = Duration::from_millis(2);
 
+/// Events for which the log has room.
+const MOST_EVENTS: usize = mailbox::EVENTS_BYTES / RECORD_BYTES;
+
 /// An answer of the image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
@@ -168,23 +171,24 @@ impl Mailbox {
         let steps = records
             .iter()
             .map(mailbox::decode_step)
-            .collect::<Result<_, ReplyError>>();
+            .collect::<Result<Vec<_>, ReplyError>>()
+            .map_err(garbage)?;
+        check_count(&steps, reply.events, reply.events_lost)?;
         let events = self.events(reply.events, reply.events_checksum)?;
         Ok(Answered {
-            steps: steps.map_err(garbage)?,
+            steps,
             events,
             events_lost: reply.events_lost,
         })
     }
 
     fn events(&self, count: u32, checksum: u64) -> Result<Vec<Record>, Failed> {
-        let bytes = (count as usize).saturating_mul(RECORD_BYTES);
-        if bytes > mailbox::EVENTS_BYTES {
+        if count as usize > MOST_EVENTS {
             return Err(Failed::Garbage(format!(
                 "{count} events do not fit the log"
             )));
         }
-        let mut area = vec![0; bytes];
+        let mut area = vec![0; count as usize * RECORD_BYTES];
         self.read(mailbox::EVENTS_AT, &mut area)?;
         if mailbox::checksum(&area) != checksum {
             return Err(Failed::Garbage(format!(
@@ -202,6 +206,23 @@ impl Mailbox {
     fn read(&self, offset: usize, bytes: &mut [u8]) -> Result<(), Failed> {
         self.ram.copy_out(place(offset), bytes).map_err(outside)
     }
+}
+
+/// An image that logs too little must not pass for one that does little: the log
+/// holds what the last step counts, and loses events only where it is full.
+fn check_count(steps: &[StepReply], logged: u32, lost: u32) -> Result<(), Failed> {
+    let counted = steps.last().map_or(0, |step| step.events);
+    if u64::from(logged) + u64::from(lost) != u64::from(counted) {
+        return Err(Failed::Garbage(format!(
+            "{logged} events in the log and {lost} lost, where its steps count {counted}"
+        )));
+    }
+    if lost > 0 && logged as usize != MOST_EVENTS {
+        return Err(Failed::Garbage(format!(
+            "{lost} events lost by a log that holds {logged} of {MOST_EVENTS}"
+        )));
+    }
+    Ok(())
 }
 
 /// Waits until `done` answers true, without pause at first.
@@ -243,4 +264,50 @@ fn outside(error: OutOfRam) -> Failed {
 
 fn garbage(error: impl std::fmt::Display) -> Failed {
     Failed::Garbage(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ops::Outcome;
+
+    const FULL: u32 = 491_520;
+
+    fn steps(events: u32) -> [StepReply; 2] {
+        let step = StepReply::without_probe(Outcome::Done);
+        [
+            StepReply { events: 1, ..step },
+            StepReply { events, ..step },
+        ]
+    }
+
+    fn told(steps: &[StepReply], logged: u32, lost: u32) -> String {
+        match check_count(steps, logged, lost) {
+            Err(Failed::Garbage(what)) => what,
+            other => panic!("expected garbage, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_log_that_holds_what_the_steps_count_is_an_answer() {
+        check_count(&steps(7), 7, 0).unwrap();
+        check_count(&[], 0, 0).unwrap();
+        check_count(&steps(FULL + 5), FULL, 5).unwrap();
+    }
+
+    #[test]
+    fn an_empty_or_short_log_is_garbage() {
+        for logged in [0, 6, 8] {
+            let what = told(&steps(7), logged, 0);
+            assert!(what.ends_with("where its steps count 7"), "{what}");
+        }
+        told(&steps(u32::MAX), u32::MAX - 7, 0);
+        told(&[], 1, 0);
+    }
+
+    #[test]
+    fn events_are_lost_by_a_full_log_only() {
+        let what = told(&steps(7), 3, 4);
+        assert!(what.starts_with("4 events lost by a log"), "{what}");
+    }
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, Exit};
 use crate::image::Image;
 use crate::machine::Boot;
 use crate::plan::{self, Reason};
-use crate::qemu::{Qemu, Version};
+use crate::qemu::{Qemu, QemuError, Version};
 use crate::witness;
 use fuzz::Sequence;
 use fuzz::host::Engine;
@@ -95,7 +95,8 @@ pub struct Runner {
     /// Found when first needed. An error stays: the next sequence would meet it
     /// again, after as long a wait.
     emulator: Option<Result<Emulator, (String, Exit)>>,
-    /// CPU models that did not boot. One more try would take as long a wait.
+    /// CPU models that did not boot. Trying for each sequence would take as long a
+    /// wait each time.
     unbootable: BTreeMap<Cpu, (String, Exit)>,
     boot: Option<(Cpu, Boot)>,
 }
@@ -199,7 +200,7 @@ impl Runner {
         if let Some(failure) = self.unbootable.get(&cpu) {
             return Err(failure.clone());
         }
-        match Boot::start(&emulator.qemu, &emulator.image, cpu) {
+        match boot(emulator, cpu) {
             Ok(boot) => {
                 if self.options.verbose {
                     eprintln!("{}", boot.command());
@@ -212,6 +213,19 @@ impl Runner {
                 Err(failure)
             }
         }
+    }
+}
+
+/// Boots, once more where the first time took too long: a busy host is slow, and a
+/// failure costs all sequences of this CPU model.
+fn boot(emulator: &Emulator, cpu: Cpu) -> Result<Boot, QemuError> {
+    let start = || Boot::start(&emulator.qemu, &emulator.image, cpu);
+    match start() {
+        Err(error @ QemuError::TimedOut { .. }) => {
+            eprintln!("{error}; booting once more");
+            start()
+        }
+        first => first,
     }
 }
 
@@ -245,4 +259,84 @@ fn panic_message(payload: &dyn Any) -> String {
 
 fn told(error: &Error) -> (String, Exit) {
     (error.to_string(), error.exit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::qemu;
+    use ops::mailbox::{self, Description};
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    const DIVERGES: &str = "machine granule=4K pa=40 ipa=40 stub=0x1000\n\
+        vm b\nvm c -> exists\nfree b\n";
+
+    fn runner() -> Runner {
+        Runner::new(Options {
+            host_only: false,
+            image: None,
+            timeout: Duration::from_secs(10),
+            verbose: false,
+        })
+    }
+
+    #[test]
+    fn the_machine_is_asked_up_to_the_guilty_operation() {
+        let sequence = fuzz::text::parse(DIVERGES).unwrap();
+        let host = runner().ask_host(&sequence);
+        assert_eq!(comparable(&sequence, &host).steps, sequence.steps[..2]);
+        let agrees = Ok(lockstep::Counts::default());
+        assert_eq!(comparable(&sequence, &agrees), sequence);
+    }
+
+    /// An emulator that says what an image says once it has booted, and no more.
+    fn silent_machine(directory: &Path) -> Emulator {
+        let description = directory.join("description");
+        let bytes = mailbox::encode_description(&Description {
+            mmfr: [0x1122, 0, 0],
+            midr: 0,
+            counter_hz: 1,
+        });
+        std::fs::write(&description, bytes).unwrap();
+        let program = directory.join("qemu");
+        let place = mailbox::MAILBOX.base - mailbox::RAM.base;
+        let script = format!(
+            "#!/bin/sh\n\
+             for word in \"$@\"; do case $word in *mem-path=*) ram=${{word#*mem-path=}};; esac; done\n\
+             dd if={} of=$ram bs=64 seek={} conv=notrunc status=none\n\
+             exec sleep 1000\n",
+            description.display(),
+            place / 64
+        );
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        Emulator {
+            qemu: Qemu {
+                program,
+                version: qemu::OLDEST,
+                timeout: Duration::from_secs(10),
+            },
+            image: Image {
+                path: directory.join("image"),
+            },
+        }
+    }
+
+    #[test]
+    fn a_subject_that_panics_before_the_machine_is_asked_ends_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut runner = runner();
+        runner.emulator = Some(Ok(silent_machine(directory.path())));
+        let mut sequence = fuzz::text::parse(DIVERGES).unwrap();
+        // The host engine panics on a machine that no written form can state.
+        sequence.machine.pool.pages = 0;
+        let (what, exit) = runner.ask_machine("a.s2", &sequence).unwrap_err();
+        assert!(
+            what.starts_with("the subject panicked on the host"),
+            "{what}"
+        );
+        assert!(what.contains("PoolPages(0)"), "{what}");
+        assert_eq!(exit, Exit::Surroundings);
+    }
 }

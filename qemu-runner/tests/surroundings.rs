@@ -86,8 +86,36 @@ fn a_qemu_that_hangs_is_killed_with_all_that_it_started() {
         "{}",
         text(&output)
     );
+    assert!(
+        text(&output).contains("booting once more"),
+        "{}",
+        text(&output)
+    );
     assert!(is_gone(place.process("leader")) && is_gone(place.process("child")));
-    assert!(place.log().contains("ended: no, it was killed"));
+    let logs = place.left_behind();
+    assert_eq!(logs.len(), 2, "one for each try: {logs:?}");
+    for log in logs {
+        let log = std::fs::read_to_string(log).unwrap();
+        assert!(log.contains("ended: no, it was killed"), "{log}");
+    }
+}
+
+#[test]
+fn a_boot_that_takes_too_long_once_is_tried_again() {
+    let place = Place::new();
+    let tried = place.path("tried");
+    let body = format!(
+        "if [ -e {0} ]; then echo second time >&2; exit 5; fi; touch {0}; sleep 1000",
+        tried.display()
+    );
+    let qemu = place.qemu(VERSION, &body);
+    let output = place
+        .runner(&qemu)
+        .args(["--timeout", "2"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(text(&output).contains("second time"), "{}", text(&output));
 }
 
 #[test]
