@@ -3,9 +3,9 @@
 //! panic, and what is accepted must be written again as it was read.
 //!
 //! Where a checksum stands before a decoder, the bytes are tried as they are, and with
-//! the checksum that they should have. It leaves out the image's ELF file: its check is
-//! `qemu-runner`'s, which this package may not import, and which has tests with mutated
-//! headers of its own.
+//! the checksum that they should have. It leaves out the image's ELF file, whose check
+//! is `qemu-runner`'s: this package may not import that, and hostile ELF files are in
+//! that one's tests (`bad_input`).
 
 use ops::mailbox::{self, RequestError};
 use ops::wire::{self as records, WireError};

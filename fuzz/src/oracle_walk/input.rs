@@ -12,7 +12,7 @@
 //! | 24 | `HCR_EL2` or `SCTLR_EL2` |
 //! | 32 | `MAIR_EL2` |
 //! | 40 | the virtual address that a syndrome reports; an address to translate |
-//! | 48 | records of 24 bytes |
+//! | 48 | records of 24 bytes: see `Record` |
 //!
 //! Unless mode says otherwise, registers are mended: the fields that make a
 //! configuration invalid are replaced by the nearest that do not.
@@ -59,6 +59,12 @@ pub(super) struct Record {
     pub(super) place: Place,
     /// How many leaves in a row.
     pub(super) count: u8,
+    /// How the output addresses of such leaves go on: by how many leaves.
+    pub(super) advance: i8,
+    /// The first output address is as far into a contiguous region as the input address.
+    pub(super) is_aligned: bool,
+    /// The first leaf keeps all its bits.
+    pub(super) is_first_plain: bool,
     /// Bits of a leaf that are turned over: each from 128 on.
     pub(super) flips: [u8; 4],
     /// The address, as far as the place leaves it open.
@@ -111,6 +117,9 @@ impl Record {
                 _ => Place::Top,
             },
             count: count % 8 + 1,
+            advance: [1, 0, -1, 2][usize::from(count >> 3 & 0b11)],
+            is_aligned: count & 0x20 != 0,
+            is_first_plain: count & 0x40 != 0,
             flips,
             address: word(bytes, 8),
             word: word(bytes, 16),

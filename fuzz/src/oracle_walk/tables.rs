@@ -19,6 +19,8 @@ const MAX_TABLES: usize = 64;
 const TABLE: u64 = 0b11;
 const BLOCK: u64 = 0b01;
 const FINAL_LEVEL: i8 = 3;
+/// Leaves in the largest contiguous region (16K pages).
+const MOST_CONTIGUOUS: u64 = 128;
 
 /// Bits of a leaf that turn its meaning: access flag, permissions, memory type,
 /// shareability, DBM, Contiguous, execute-never, GP, nG, nT, type, and address bits of
@@ -137,20 +139,23 @@ impl<R: Regime> Builder<'_, R> {
         let level = FINAL_LEVEL - (record.level % levels.unsigned_abs()).cast_signed();
         let bytes = self.regime.entry_bytes(level);
         let first = self.address(record, bytes);
-        let mut descriptor = self.descriptor(record, level);
-        let count = if record.kind == Kind::Leaves {
-            record.count
-        } else {
-            1
+        let count = match record.kind {
+            Kind::Leaves => record.count.into(),
+            Kind::Word | Kind::Link | Kind::Hole => 1,
         };
-        for index in 0..u64::from(count) {
-            let Some(at) = self.find(root, level, first.wrapping_add(index * bytes), record) else {
+        for index in 0..count {
+            let input = first.wrapping_add(index * bytes);
+            let Some(at) = self.find(root, level, input, record) else {
                 return;
             };
-            self.memory
-                .words
-                .insert(at, descriptor.map(|word| self.regime.in_memory(word)));
-            descriptor = descriptor.map(|word| word.wrapping_add(bytes));
+            let word = match record.kind {
+                Kind::Leaves => Some(self.leaf(record, level, first, index)),
+                Kind::Word => Some(record.word),
+                Kind::Link => Some(self.shared(record)),
+                Kind::Hole => None,
+            };
+            let word = word.map(|word| self.regime.in_memory(word));
+            self.memory.words.insert(at, word);
         }
     }
 
@@ -167,24 +172,31 @@ impl<R: Regime> Builder<'_, R> {
         address & (space - 1) & !(bytes - 1)
     }
 
-    /// The word to enter; `None` for a hole.
-    fn descriptor(&self, record: &Record, level: i8) -> Option<u64> {
-        match record.kind {
-            Kind::Hole => None,
-            Kind::Word => Some(record.word),
-            Kind::Link => {
-                let index = usize::try_from(record.word % (self.tables.len().max(1) as u64));
-                let next = index.ok().and_then(|index| self.tables.get(index));
-                Some(next.copied().unwrap_or(FIRST_TABLE) | table_bits(record) | TABLE)
-            }
-            Kind::Leaves => {
-                let bytes = self.regime.entry_bytes(level);
-                let kind = if level == FINAL_LEVEL { TABLE } else { BLOCK };
-                // Within 32 bits, the smallest output size.
-                let address = record.word & 0xffff_ffff & !(bytes - 1);
-                Some((address | self.regime.usable() | kind) ^ flipped(record))
-            }
+    /// A link to a table that exists, if there is one.
+    fn shared(&self, record: &Record) -> u64 {
+        let index = usize::try_from(record.word % (self.tables.len().max(1) as u64));
+        let next = index.ok().and_then(|index| self.tables.get(index));
+        next.copied().unwrap_or(FIRST_TABLE) | table_bits(record) | TABLE
+    }
+
+    /// One of the leaves in a row that starts at the input address `first`.
+    fn leaf(&self, record: &Record, level: i8, first: u64, index: u64) -> u64 {
+        let bytes = self.regime.entry_bytes(level);
+        let kind = if level == FINAL_LEVEL { TABLE } else { BLOCK };
+        // Within 32 bits, the smallest output size.
+        let mut address = record.word & 0xffff_ffff & !(bytes - 1);
+        if record.is_aligned {
+            let region = bytes.saturating_mul(MOST_CONTIGUOUS);
+            address = address & !(region - 1) | first & (region - 1);
         }
+        let offset =
+            (bytes.wrapping_mul(index)).wrapping_mul(i64::from(record.advance).cast_unsigned());
+        let flips = if record.is_first_plain && index == 0 {
+            0
+        } else {
+            flipped(record)
+        };
+        (address | self.regime.usable() | kind).wrapping_add(offset) ^ flips
     }
 
     /// The entry of `level` for an address, with tables on the way where there are none;
