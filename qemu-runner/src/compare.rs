@@ -39,6 +39,12 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Whether nothing was compared at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.steps == 0 && self.table_bytes == 0
+    }
+
     /// Adds another sequence's.
     pub fn add(&mut self, other: &Counts) {
         self.steps += other.steps;

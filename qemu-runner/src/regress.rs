@@ -28,7 +28,8 @@ struct Totals {
 }
 
 /// Judges every sequence below the directory, prints a line for each, the verdict
-/// of each divergence, and the totals last.
+/// of each divergence, and the totals last. Where the machine takes part, it is no
+/// success that it ran none of them.
 pub(crate) fn run(directory: Option<PathBuf>, verbose: bool, mut runner: Runner) -> Exit {
     let finds = if directory.is_some() {
         Finds::Taken
@@ -61,6 +62,10 @@ pub(crate) fn run(directory: Option<PathBuf>, verbose: bool, mut runner: Runner)
         println!("{left_out} finds of the fuzzer left out: name their directory to run them");
     }
     totals.print(verbose);
+    if exit == Exit::Agrees && !runner.is_host_only() && totals.machine.is_empty() {
+        eprintln!("the machine was asked, and nothing was compared on it");
+        return Exit::Surroundings;
+    }
     exit
 }
 
