@@ -7,8 +7,10 @@
 pub mod dump;
 pub mod generate;
 pub mod host;
+pub mod hostile;
 pub mod lockstep;
 pub mod mutate;
+pub mod oracle_walk;
 pub mod scope;
 pub mod sequence;
 pub mod shrink;

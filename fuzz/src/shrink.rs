@@ -32,7 +32,7 @@ pub const CRASH_EVALUATIONS: u32 = 10_000;
 
 /// Descriptors that the maps of a candidate may write for each evaluation that it
 /// counts as: one of that size takes as long as the rest of an evaluation.
-const WORK_OF_EVALUATION: u64 = 256;
+const WORK_OF_EVALUATION: u64 = 1024;
 
 /// Descriptors that any candidate may write: what fills a table of 64K. More is
 /// only for a sequence that wrote more from the start.
@@ -44,7 +44,7 @@ pub struct Shrunk {
     /// The smallest sequence that was found.
     pub sequence: Sequence,
     /// How many evaluations that took. A candidate counts as one, and as one more
-    /// for every 256 descriptors that its maps may write.
+    /// for every 1024 descriptors that its maps may write.
     pub evaluations: u32,
     /// Whether everything was tried: otherwise the bound came first.
     pub is_finished: bool,

@@ -6,7 +6,7 @@
 
 mod artifact;
 mod ending;
-mod exit;
+pub(crate) mod exit;
 mod shrunk;
 mod summary;
 mod work;

@@ -1,5 +1,7 @@
 //! Fewer operations, and none that somebody expects something of.
 
+use std::ops::Range;
+
 use super::Search;
 use crate::sequence::Sequence;
 
@@ -7,24 +9,35 @@ use crate::sequence::Sequence;
 /// for each operation are enough for what a fuzzer's sequences are long.
 const PAIR_DISTANCE: usize = 32;
 
+/// Pages that an operation takes at most that stays small: a table of each level
+/// below the root.
+const TABLES_OF_AN_OPERATION: u16 = 4;
+
 pub(super) fn pass<F: FnMut(&Sequence) -> bool>(search: &mut Search<F>) {
     drop_chunks(search);
     drop_pairs(search);
+    drop_users_of_pages(search);
     drop_expectations(search);
 }
 
 /// Drops chunks from the end on: the whole, its halves, and so on to single
 /// operations. What comes behind the guilty one goes first that way.
 fn drop_chunks<F: FnMut(&Sequence) -> bool>(search: &mut Search<F>) {
-    let mut chunk = search.best.steps.len();
-    while chunk > 0 {
+    for_chunks(search, |search, chunk| {
+        search.attempt(|sequence| drop(sequence.steps.drain(chunk)));
+    });
+}
+
+fn for_chunks<F>(search: &mut Search<F>, mut each: impl FnMut(&mut Search<F>, Range<usize>)) {
+    let mut length = search.best.steps.len();
+    while length > 0 {
         let mut end = search.best.steps.len();
         while end > 0 {
-            let start = end.saturating_sub(chunk);
-            search.attempt(|sequence| drop(sequence.steps.drain(start..end)));
+            let start = end.saturating_sub(length);
+            each(search, start..end);
             end = start;
         }
-        chunk /= 2;
+        length /= 2;
     }
 }
 
@@ -46,6 +59,28 @@ fn drop_pairs<F: FnMut(&Sequence) -> bool>(search: &mut Search<F>) {
             second
         };
     }
+}
+
+/// Drops operations that are there to use up pages, and takes some of the pages
+/// instead: out of the pool, or out of the page cache.
+fn drop_users_of_pages<F: FnMut(&Sequence) -> bool>(search: &mut Search<F>) {
+    for_chunks(search, |search, chunk| {
+        let pool = search.best.machine.pool.pages;
+        let is_dropped = (1..=TABLES_OF_AN_OPERATION).any(|fewer| {
+            search.attempt(|sequence| {
+                sequence.machine.pool.pages = pool.saturating_sub(fewer);
+                sequence.steps.drain(chunk.clone());
+            })
+        });
+        if !is_dropped {
+            (0..TABLES_OF_AN_OPERATION).any(|cached| {
+                search.attempt(|sequence| {
+                    sequence.machine.cache_pages = Some(cached);
+                    sequence.steps.drain(chunk.clone());
+                })
+            });
+        }
+    });
 }
 
 fn drop_expectations<F: FnMut(&Sequence) -> bool>(search: &mut Search<F>) {

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 static ACTION: OnceLock<fn()> = OnceLock::new();
 
 /// Has `action` called at exit. Of several, the first.
-pub(super) fn at_exit(action: fn()) {
+pub(crate) fn at_exit(action: fn()) {
     if ACTION.set(action).is_ok() {
         // SAFETY: `run` is a function without arguments that never unwinds: a
         // panic in an `extern "C"` function aborts.
