@@ -13,14 +13,12 @@ use crate::lockstep::Run;
 use crate::text::Text;
 use ops::{Machine, Vm};
 use oracle::arch::Features;
+use oracle::judge::HCR;
 use oracle::walk::{Entry, Memory, Registers, Stage2};
 use std::fmt::{self, Display, Write};
 
 /// Tables in one dump: as many as the largest pool has pages.
 const MAX_TABLES: u32 = Machine::MAX_POOL_PAGES as u32;
-
-/// `HCR_EL2.VM`: stage 2 is on.
-const HCR_VM: u64 = 1;
 
 /// What the snapshot of a regression holds: every operation with its answer, then
 /// the tables of each VM that exists when the sequence has ended. Tables of a VM
@@ -62,9 +60,9 @@ pub fn tables<M: Memory + ?Sized>(machine: &Machine, vtcr: u64, vttbr: u64, memo
     let registers = Registers {
         vtcr,
         vttbr,
-        hcr: HCR_VM,
+        hcr: HCR,
     };
-    let stage2 = Stage2::new(features(machine), registers);
+    let stage2 = Stage2::new(Features::of_contract(machine.pa_bits), registers);
     let mut text = format!("{}\n{}\n", Vtcr(vtcr), Vttbr(vttbr));
     let (Some(level), Some((root, count))) = (stage2.start_level(), stage2.root()) else {
         text.push_str("No walk starts with these registers.\n");
@@ -88,23 +86,6 @@ pub fn tables<M: Memory + ?Sized>(machine: &Machine, vtcr: u64, vttbr: u64, memo
         ipa += u64::from(stage2.entries_per_table()) * stage2.entry_bytes(level);
     }
     dump.text
-}
-
-/// Of the features, the physical address size alone decides what type a descriptor
-/// has and where it leads.
-fn features(machine: &Machine) -> Features {
-    Features {
-        pa_bits: machine.pa_bits,
-        lpa2_4k: false,
-        lpa2_16k: false,
-        granule_16k: true,
-        haf: false,
-        dbm: false,
-        xnx: true,
-        ttst: false,
-        fwb: false,
-        bbm: 0,
-    }
 }
 
 struct Dump<'a, M: ?Sized> {

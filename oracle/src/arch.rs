@@ -46,3 +46,22 @@ pub struct Features {
     /// FEAT_BBM level.
     pub bbm: u8,
 }
+
+impl Features {
+    /// What the contract assumes of a machine: the physical address size, each
+    /// granule, and nothing optional (`docs/contract.md`, L).
+    pub const fn of_contract(pa_bits: u8) -> Features {
+        Features {
+            pa_bits,
+            lpa2_4k: false,
+            lpa2_16k: false,
+            granule_16k: true,
+            haf: false,
+            dbm: false,
+            xnx: false,
+            ttst: false,
+            fwb: false,
+            bbm: 0,
+        }
+    }
+}

@@ -35,6 +35,8 @@ pub struct Step {
     pub operation: Operation,
     /// What the subject answered.
     pub outcome: Outcome,
+    /// Whether it reached for memory outside of the pool.
+    pub strayed: bool,
     /// Events up to the end of this step, as an index into `Run::events`.
     pub events_end: usize,
     /// `VTCR_EL2` after it; `None` before the first write, when it may hold
@@ -90,11 +92,13 @@ impl Run {
             }
             self.events.push(*record);
         }
+        let strayed = session.memory().take_stray().is_some();
         let prediction = predict(session, machine, features, &operation, outcome);
         let events_end = self.events.len();
         self.steps.push(Step {
             operation,
             outcome,
+            strayed,
             events_end,
             vtcr,
             vttbr,

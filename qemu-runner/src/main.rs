@@ -24,7 +24,7 @@ struct Arguments {
 
 const EXAMPLES: &str = "\
 Examples:
-  qemu-runner replay corpora/regressions/split-by-unmap.s2
+  qemu-runner replay corpora/regressions/unmap-splits-block-4t.s2
   qemu-runner replay fuzz/artifacts/stage2_ops/crash-*
   qemu-runner replay --host-only FILE
   qemu-runner shrink fuzz/artifacts/stage2_ops/crash-1 -o corpora/regressions/NAME.s2

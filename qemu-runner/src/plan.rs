@@ -15,6 +15,9 @@ use std::fmt;
 /// Bytes of the stub: they are code, and carry no stamp.
 const STUB_BYTES: u64 = 4096;
 
+/// Pages so far apart have the same `immediate`.
+const ALIAS_BYTES: u64 = 1 << (12 + 16);
+
 /// Why something was not compared on the machine, or by `AT` alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
@@ -42,6 +45,9 @@ pub enum Reason {
     WalkOutsidePool,
     /// A known deviation of the emulator, by name.
     Deviation(&'static str),
+    /// A fetch tells the low 16 bits of the page's number, and guest memory spans
+    /// another page with the same.
+    PageAlias,
     /// The event log had no room for the last events.
     LogFull,
 }
@@ -63,6 +69,9 @@ impl fmt::Display for Reason {
             Reason::LeftOpen => "left open by the architecture",
             Reason::WalkOutsidePool => "walk leaves the pool",
             Reason::Deviation(name) => return write!(f, "QEMU deviates: {name}"),
+            Reason::PageAlias => {
+                "fetched page among those 256 MiB apart: guest memory spans several"
+            }
             Reason::LogFull => "events beyond the log",
         })
     }
@@ -139,7 +148,7 @@ impl Plan {
         version: Version,
     ) -> Probe {
         match self.obstacle(machine, ipa, kind, prediction) {
-            None => self.access(kind, prediction),
+            None => self.access(machine, kind, prediction),
             Some(reason) => {
                 self.count(reason);
                 self.translate(prediction, version)
@@ -197,7 +206,7 @@ impl Plan {
         overwritten.then_some(Reason::Overwritten)
     }
 
-    fn access(&mut self, kind: AccessKind, prediction: &Prediction) -> Probe {
+    fn access(&mut self, machine: &Machine, kind: AccessKind, prediction: &Prediction) -> Probe {
         let mut probe = Probe {
             method: Method::Access,
             value: 0,
@@ -222,7 +231,12 @@ impl Plan {
             }
             // The image writes the stamp again, so that an emulator drops what it
             // translated from there before.
-            AccessKind::Execute => probe.value = pa,
+            AccessKind::Execute => {
+                probe.value = pa;
+                if has_alias(machine.memory, pa) {
+                    self.count(Reason::PageAlias);
+                }
+            }
         }
         probe
     }
@@ -255,6 +269,14 @@ impl Plan {
     }
 }
 
+/// Whether guest memory has another page with the same immediate.
+fn has_alias(memory: Window, pa: u64) -> bool {
+    let below = pa.checked_sub(ALIAS_BYTES);
+    let above = pa.checked_add(ALIAS_BYTES);
+    let mut others = below.into_iter().chain(above);
+    others.any(|other| memory.contains(other))
+}
+
 fn is_inside(inner: Window, outer: Window) -> bool {
     match (inner.end(), outer.end()) {
         (Some(inner_end), Some(outer_end)) => inner.base >= outer.base && inner_end <= outer_end,
@@ -273,6 +295,38 @@ mod tests {
         assert_eq!(stamp(pa) & 0xffff_ffff, 0xd400_0002 | 0x123 << 5);
         assert_eq!(stamp(pa) >> 32, 0x50123);
         assert_eq!(immediate(pa), 0x123);
+    }
+
+    #[test]
+    fn pages_with_the_same_immediate_are_known() {
+        let pa = 0x5012_3000;
+        assert_eq!(immediate(pa), immediate(pa + ALIAS_BYTES));
+        assert_eq!(immediate(pa), immediate(pa - ALIAS_BYTES));
+        let memory = |base, bytes| Window { base, bytes };
+        assert!(!has_alias(memory(0x5000_0000, ALIAS_BYTES), pa));
+        assert!(has_alias(memory(0x5000_0000, 2 * ALIAS_BYTES), pa));
+        assert!(has_alias(memory(0x4000_0000, 2 * ALIAS_BYTES), pa));
+    }
+
+    /// A fetch of one page, in guest memory of this many MiB.
+    fn planned(mebibytes: u64) -> Plan {
+        let text = format!(
+            "machine granule=4K pa=40 ipa=40 memory=0x50000000+{mebibytes}M stub=0x1000\n\
+             map a ipa=0x10000 pa=0x50010000 size=4K prot=r-x mem=normal\n\
+             access a ipa=0x10000 execute\n"
+        );
+        let sequence = fuzz::text::parse(&text).unwrap();
+        let features = oracle::arch::Features::of_contract(40);
+        let run = crate::host::run(&mut fuzz::host::Engine::new(), &sequence, features);
+        plan(&sequence.machine, &run, crate::qemu::OLDEST)
+    }
+
+    #[test]
+    fn a_fetch_that_tells_its_page_in_part_is_counted() {
+        assert!(planned(256).reasons.is_empty());
+        let plan = planned(512);
+        assert_eq!(plan.probes[1].method, Method::Access);
+        assert_eq!(plan.reasons, Reasons::from([(Reason::PageAlias, 1)]));
     }
 
     #[test]

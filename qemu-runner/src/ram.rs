@@ -1,17 +1,21 @@
 //! The machine's RAM: one shared mapping that the emulator maps as well.
 //!
 //! The file has no name, so that nothing is left behind whatever ends the
-//! runner; the emulator opens it through `/proc`. The guest may change any byte
-//! at any time: every access here is a single atomic load or store of 8 bytes,
+//! runner; the emulator opens it through `/proc`. It is in memory without being in
+//! `/dev/shm`, which may be full, and it is sealed at its length: an access behind
+//! the end of a file ends the process by SIGBUS. The guest may change any byte at any
+//! time: every access here is a single atomic load or store of 8 bytes,
 //! and nothing hands out a reference into the mapping.
 
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use std::ffi::c_void;
 use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -38,18 +42,20 @@ pub struct Ram {
 unsafe impl Send for Ram {}
 
 impl Ram {
-    /// New RAM in memory where the system has `/dev/shm`, otherwise in a file
-    /// below the directory for temporary files.
+    /// New RAM.
     ///
     /// # Errors
-    /// What the system says when it has no room.
+    /// What the system says when it has no file or no addresses for it.
     pub fn new() -> io::Result<Ram> {
-        let shared = Path::new("/dev/shm");
-        let file = tempfile::tempfile_in(shared).or_else(|_| tempfile::tempfile())?;
+        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+        let file = File::from(memfd_create(c"twofold-ram", flags)?);
         file.set_len(BYTES)?;
+        let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+        fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a new mapping at an address that the kernel chooses, of a file
-        // that is as long as the mapping; nothing else in this process maps it.
+        // that is as long as the mapping and stays so; nothing else in this process
+        // maps it.
         let memory = unsafe { mmap(None, LENGTH, protection, MapFlags::MAP_SHARED, &file, 0)? };
         Ok(Ram { file, memory })
     }
@@ -171,5 +177,14 @@ mod tests {
         let mut first = [0; 8];
         io::Read::read_exact(&mut File::open(ram.path()).unwrap(), &mut first).unwrap();
         assert_eq!(u64::from_le_bytes(first), 0x1122);
+    }
+
+    #[test]
+    fn nobody_makes_it_shorter_under_the_mapping() {
+        let ram = Ram::new().unwrap();
+        let other = File::options().write(true).open(ram.path()).unwrap();
+        let error = other.set_len(0x1000).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        assert_eq!(ram.load(BASE + BYTES - 8), Ok(0));
     }
 }

@@ -1,5 +1,6 @@
-//! `qemu-runner regress`: everything tracked under `corpora/`, as a table. What a
-//! fuzzer found on this machine is left out unless its directory is named.
+//! `qemu-runner regress`: every sequence tracked under `corpora/`, as a table. What a
+//! fuzzer found on this machine is left out unless its directory is named, and so
+//! are the inputs of fuzz targets that take no sequences.
 
 use crate::colour::paint;
 use crate::replay::graver;
@@ -28,7 +29,8 @@ struct Totals {
 }
 
 /// Judges every sequence below the directory, prints a line for each, the verdict
-/// of each divergence, and the totals last.
+/// of each divergence, and the totals last. Where the machine takes part, it is no
+/// success that it ran none of them.
 pub(crate) fn run(directory: Option<PathBuf>, verbose: bool, mut runner: Runner) -> Exit {
     let finds = if directory.is_some() {
         Finds::Taken
@@ -44,9 +46,11 @@ pub(crate) fn run(directory: Option<PathBuf>, verbose: bool, mut runner: Runner)
         eprintln!("{}: cannot be listed: {error}", directory.display());
         return Exit::Input;
     }
-    let listed = files.len();
-    files.retain(|file| finds == Finds::Taken || !is_find(file));
-    let left_out = listed - files.len();
+    let (mut left_out, mut of_others) = (0, 0);
+    if finds == Finds::LeftOut {
+        left_out = take_out(&mut files, is_find);
+        of_others = take_out(&mut files, |file| is_of_another_target(file, &directory));
+    }
     if files.is_empty() {
         eprintln!("{}: holds no sequence", directory.display());
         return Exit::Input;
@@ -60,7 +64,14 @@ pub(crate) fn run(directory: Option<PathBuf>, verbose: bool, mut runner: Runner)
     if left_out > 0 {
         println!("{left_out} finds of the fuzzer left out: name their directory to run them");
     }
+    if of_others > 0 {
+        println!("{of_others} inputs left out: their fuzz targets take no sequences");
+    }
     totals.print(verbose);
+    if exit == Exit::Agrees && !runner.is_host_only() && totals.machine.is_empty() {
+        eprintln!("the machine was asked, and nothing was compared on it");
+        return Exit::Surroundings;
+    }
     exit
 }
 
@@ -75,6 +86,20 @@ enum Finds {
 fn is_find(file: &Path) -> bool {
     let name = file.file_name().map(|name| name.as_encoded_bytes());
     name.is_some_and(|name| name.len() == 40 && name.iter().all(u8::is_ascii_hexdigit))
+}
+
+/// Whether the file is an input of a fuzz target that takes other things than
+/// sequences.
+fn is_of_another_target(file: &Path, corpora: &Path) -> bool {
+    let fuzz = corpora.join("fuzz");
+    file.starts_with(&fuzz) && !file.starts_with(fuzz.join("stage2_ops"))
+}
+
+/// Takes files out of a list, and answers how many.
+fn take_out(files: &mut Vec<PathBuf>, which: impl Fn(&Path) -> bool) -> usize {
+    let listed = files.len();
+    files.retain(|file| !which(file));
+    listed - files.len()
 }
 
 /// Judges the files grouped by CPU model, so that each is booted once, and prints
@@ -207,5 +232,26 @@ fn progress_clear() {
     let mut terminal = std::io::stderr();
     if terminal.is_terminal() {
         let _ = write!(terminal, "\r\x1b[K");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_sequences_are_taken_from_what_is_tracked() {
+        let place = |file: &str| Path::new("corpora").join(file);
+        let is_other = |file| is_of_another_target(&place(file), Path::new("corpora"));
+        assert!(is_other("fuzz/parse/comments") && is_other("fuzz/oracle_walk/stage1-4k"));
+        assert!(!is_other("fuzz/stage2_ops/a") && !is_other("regressions/fuzz.s2"));
+        let mut files = ["seeds/a.s2", "fuzz/parse/b"].map(place).to_vec();
+        let other = |file: &Path| is_of_another_target(file, Path::new("corpora"));
+        assert_eq!(take_out(&mut files, other), 1);
+        assert_eq!(files, [place("seeds/a.s2")]);
+        assert!(is_find(&place(
+            "fuzz/stage2_ops/0123456789abcdef0123456789abcdef01234567"
+        )));
+        assert!(!is_find(&place("fuzz/stage2_ops/hand-made")));
     }
 }

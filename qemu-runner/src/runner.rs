@@ -115,6 +115,12 @@ impl Runner {
         }
     }
 
+    /// Whether the machine is left out.
+    #[must_use]
+    pub fn is_host_only(&self) -> bool {
+        self.options.host_only
+    }
+
     /// Judges a sequence; `name` is for messages.
     pub fn judge(&mut self, name: &str, sequence: &Sequence) -> Judgement {
         let host = self.ask_host(sequence);

@@ -34,7 +34,7 @@ impl Mirror {
     fn new() -> Mirror {
         let sequence = fuzz::text::parse(SEQUENCE).unwrap();
         let mut engine = Engine::new();
-        let host = host::run(&mut engine, &sequence, features());
+        let host = host::run(&mut engine, &sequence, Features::of_contract(40));
         let plan = plan::plan(&sequence.machine, &host, OLDEST);
         let steps = host.steps.iter().map(reply).collect();
         let answered = Answered {
@@ -81,21 +81,6 @@ impl Mirror {
             number,
             difference.fields[0].name.clone(),
         )
-    }
-}
-
-fn features() -> Features {
-    Features {
-        pa_bits: 40,
-        lpa2_4k: false,
-        lpa2_16k: false,
-        granule_16k: true,
-        haf: false,
-        dbm: false,
-        xnx: true,
-        ttst: false,
-        fwb: false,
-        bbm: 0,
     }
 }
 
@@ -146,6 +131,15 @@ fn a_stray_access_is_told() {
     let mut mirror = Mirror::new();
     mirror.answered.steps[4].strays = 1;
     assert_eq!(mirror.difference().1, Some(3));
+}
+
+#[test]
+fn strays_on_both_sides_are_the_same_fault_and_on_one_a_difference() {
+    let mut mirror = Mirror::new();
+    mirror.host.steps[4].strayed = true;
+    assert_eq!(mirror.difference().1, Some(3));
+    mirror.answered.steps[4].strays = 7;
+    mirror.compare().unwrap();
 }
 
 #[test]

@@ -7,15 +7,16 @@ use std::process::{Command, Output};
 
 /// Judges a directory with these files on the host alone.
 fn regress(files: &[(&str, &[u8])]) -> Output {
+    regress_with(files, &["--host-only"])
+}
+
+fn regress_with(files: &[(&str, &[u8])], arguments: &[&str]) -> Output {
     let place = Place::new();
     for (name, bytes) in files {
         place.file(name, bytes);
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_qemu-runner"));
-    command
-        .arg("regress")
-        .arg(place.path(""))
-        .arg("--host-only");
+    command.arg("regress").arg(place.path("")).args(arguments);
     command.output().unwrap()
 }
 
@@ -59,6 +60,22 @@ fn a_divergence_is_printed_and_outranks_wrong_input() {
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     assert_eq!(last_line(&output), "0 agree, 1 diverge, 1 not run");
     assert!(text(&output).contains("> vm a"), "{}", text(&output));
+}
+
+/// Guest memory ends where the machine's RAM does, and one page later.
+const OUTSIDE_RAM: &[u8] = b"machine granule=4K pa=40 ipa=40 memory=0x7f000000+16388K\nvm a\n";
+
+#[test]
+fn a_machine_that_is_asked_and_compares_nothing_is_no_success() {
+    let files = [("a.s2", OUTSIDE_RAM)];
+    let output = regress_with(&files, &[]);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    assert!(
+        text(&output).contains("nothing was compared on it"),
+        "{}",
+        text(&output)
+    );
+    assert_eq!(regress(&files).status.code(), Some(0));
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! `hyp`'s platform on this CPU: one instruction for each method.
 //!
-//! A subject may be faulty. Its accesses outside of the pool are counted, load 0
-//! (poison from the sentinel) and store nothing, as on the host.
+//! A subject may be faulty. Its accesses outside of the pool, and those that are not
+//! aligned, are counted, load 0 (poison from the sentinel) and store nothing, as on
+//! the host: `fuzz/src/host/memory.rs` is the other half of this file.
 
+use crate::poison::PAGE_BYTES;
 use crate::registers::{read, write};
 use crate::{memory, poison};
 use core::arch::asm;
@@ -36,15 +38,18 @@ impl BootCpu {
     /// The word at `at`, if it is the pool's.
     #[inline]
     fn pool_word(&self, at: Pa) -> Option<&'static AtomicU64> {
-        let word = if self.pool.contains(at.raw()) {
+        if self.pool.contains(at.raw()) {
             memory::word(at.raw())
         } else {
             None
-        };
-        if word.is_none() {
-            self.count_stray();
         }
-        word
+    }
+
+    /// Whether the pool holds this range, and the range whole pages.
+    fn holds_pages(&self, at: u64, bytes: u64) -> bool {
+        let in_pool = bytes == 0
+            || (self.pool.contains(at) && bytes <= self.pool.bytes - (at - self.pool.base));
+        in_pool && at.is_multiple_of(PAGE_BYTES) && bytes.is_multiple_of(PAGE_BYTES)
     }
 
     #[cold]
@@ -54,9 +59,12 @@ impl BootCpu {
 
     #[inline]
     fn store_ordered(&self, at: Pa, value: u64, ordering: Ordering) {
-        if let Some(word) = self.pool_word(at) {
-            poison::spoil(at.raw());
-            word.store(value, ordering);
+        match self.pool_word(at) {
+            Some(word) => {
+                poison::spoil(at.raw());
+                word.store(value, ordering);
+            }
+            None => self.count_stray(),
         }
     }
 }
@@ -74,11 +82,12 @@ macro_rules! instruction {
 impl Platform for BootCpu {
     #[inline]
     fn load(&self, at: Pa) -> u64 {
-        if SENTINEL.contains(at.raw()) {
-            return ops::poison();
+        if let Some(word) = self.pool_word(at) {
+            return word.load(Ordering::Relaxed);
         }
-        self.pool_word(at)
-            .map_or(0, |word| word.load(Ordering::Relaxed))
+        self.count_stray();
+        let is_poison = SENTINEL.contains(at.raw()) && at.is_aligned(8);
+        if is_poison { ops::poison() } else { 0 }
     }
 
     #[inline]
@@ -92,25 +101,7 @@ impl Platform for BootCpu {
     }
 
     fn zero(&self, at: Pa, bytes: u64) {
-        let window = Window {
-            base: at.raw(),
-            bytes,
-        };
-        let last = at
-            .checked_add(bytes.saturating_sub(1))
-            .map_or(u64::MAX, Pa::raw);
-        if bytes == 0
-            || !self.pool.contains(at.raw())
-            || !self.pool.contains(last)
-            || !at.is_aligned(8)
-        {
-            self.count_stray();
-            return;
-        }
-        poison::spoil_window(window);
-        for word in memory::window(window) {
-            word.store(0, Ordering::Relaxed);
-        }
+        self.fill(at, bytes, 0);
     }
 
     fn tlbi_ipas2e1is(&self, operand: u64) {
@@ -167,8 +158,17 @@ impl Testbed for BootCpu {
     }
 
     fn fill(&self, at: Pa, bytes: u64, value: u64) {
-        for offset in (0..bytes).step_by(8) {
-            self.store(at.forward(offset), value);
+        let base = at.raw();
+        if !self.holds_pages(base, bytes) {
+            return self.count_stray();
+        }
+        if bytes == 0 {
+            return;
+        }
+        let window = Window { base, bytes };
+        poison::spoil_window(window);
+        for word in memory::window(window) {
+            word.store(value, Ordering::Relaxed);
         }
     }
 }

@@ -10,7 +10,7 @@ use ops::mailbox::RAM;
 use ops::{SENTINEL, Window, poison};
 
 /// The smallest granule: everything that is filled is a multiple of it.
-const PAGE_BYTES: u64 = 0x1000;
+pub(crate) const PAGE_BYTES: u64 = 0x1000;
 const PAGES: usize = to_usize(RAM.bytes / PAGE_BYTES);
 
 /// One bit for each page of RAM: it holds nothing but poison. One CPU changes

@@ -85,16 +85,8 @@ struct Tally {
 
 fn features(machine: &Machine) -> Features {
     Features {
-        pa_bits: machine.pa_bits,
-        lpa2_4k: false,
-        lpa2_16k: false,
-        granule_16k: true,
-        haf: false,
-        dbm: false,
-        xnx: false,
-        ttst: false,
-        fwb: false,
         bbm: machine.bbm,
+        ..Features::of_contract(machine.pa_bits)
     }
 }
 
