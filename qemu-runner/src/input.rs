@@ -20,6 +20,11 @@ pub fn read(path: &Path) -> Result<Sequence, Error> {
     let name = path.display();
     let unreadable =
         |error: std::io::Error| Error::Input(format!("{name}: cannot be read: {error}"));
+    // Opening a pipe would wait for a writer, and a device may have no end.
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(Error::Input(format!("{name}: is not a regular file")));
+    }
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1)
@@ -55,6 +60,14 @@ mod tests {
     fn both_forms_give_the_same_sequence() {
         let sequence = parse(TEXT.as_bytes()).unwrap();
         assert_eq!(parse(&fuzz::wire::to_bytes(&sequence)).unwrap(), sequence);
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused() {
+        for path in ["/dev/zero", "/"] {
+            let error = read(Path::new(path)).unwrap_err();
+            assert_eq!(error.to_string(), format!("{path}: is not a regular file"));
+        }
     }
 
     #[test]

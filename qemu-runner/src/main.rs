@@ -90,7 +90,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
         .map_err(|_| "expected a number of seconds".to_string())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    let is_sensible = seconds > 0.0 && seconds <= 86_400.0;
+    is_sensible
+        .then(|| Duration::from_secs_f64(seconds))
+        .ok_or_else(|| "expected more than 0 and at most 86400 seconds".to_string())
 }
 
 impl Common {

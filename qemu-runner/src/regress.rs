@@ -211,9 +211,11 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
         if entry.file_name().as_encoded_bytes().starts_with(b".") {
             continue;
         }
-        if path.is_dir() {
+        // Links are not followed: one could lead back.
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
             collect(&path, files)?;
-        } else if path.extension().is_none_or(|extension| extension == "s2") {
+        } else if kind.is_file() && path.extension().is_none_or(|extension| extension == "s2") {
             files.push(path);
         }
     }

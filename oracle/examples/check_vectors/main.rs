@@ -36,6 +36,10 @@ fn main() -> ExitCode {
 }
 
 fn check(file: &Path) -> Result<format::Report, String> {
+    // A device may have no end, and a pipe no writer.
+    if file.exists() && !file.is_file() {
+        return Err(format!("{}: is not a regular file", file.display()));
+    }
     let text = std::fs::read_to_string(file)
         .map_err(|error| format!("{}: cannot be read: {error}", file.display()))?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
