@@ -6,7 +6,7 @@
 //! copied to a file with one only when something went wrong.
 
 use super::QemuError;
-use crate::children;
+use crate::children::Group;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ffi::OsString;
@@ -22,7 +22,7 @@ const LOG_BYTES: u64 = 1 << 20;
 
 /// A running (or ended, but not yet dropped) emulator.
 pub struct Process {
-    child: Child,
+    group: Group,
     pidfd: OwnedFd,
     command: String,
     output: File,
@@ -82,17 +82,17 @@ impl Process {
             program: program.into(),
             source,
         };
-        let mut child = children::spawn(&mut command).map_err(missing)?;
-        let pidfd = match pidfd_of(&child) {
+        let mut group = Group::spawn(&mut command).map_err(missing)?;
+        let pidfd = match pidfd_of(group.child()) {
             Ok(pidfd) => pidfd,
             Err(error) => {
-                children::end(&mut child)?;
+                group.end()?;
                 return Err(error.into());
             }
         };
         let command = format!("{command:?}");
         Ok(Process {
-            child,
+            group,
             pidfd,
             command,
             output,
@@ -125,7 +125,9 @@ impl Process {
     /// The error for a process that has ended while `doing` something.
     #[must_use]
     pub fn exited(mut self, doing: &str) -> QemuError {
-        match children::end(&mut self.child)
+        match self
+            .group
+            .end()
             .and_then(|status| Ok((status, self.keep_log(Some(status))?)))
         {
             Ok((status, (hint, log))) => QemuError::Exited {
@@ -200,7 +202,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // An error means that it is not our child any more: nothing is left to do.
-        let _ = children::end(&mut self.child);
+        let _ = self.group.end();
     }
 }
 
