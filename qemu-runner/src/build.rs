@@ -164,7 +164,7 @@ fn clean(toolchain: Toolchain, workspace: &Path, target: &Path) -> Result<(), Bu
 fn build(toolchain: Toolchain, workspace: &Path, target: &Path) -> Result<(), BuildError> {
     let mut command = cargo(toolchain, workspace);
     command.args(["build", "--release", "--locked"]);
-    eprintln!("building the image in {} …", target.display());
+    crate::output::tell(format_args!("building the image in {} …", target.display()));
     run_cargo(command, workspace, target)
 }
 

@@ -8,6 +8,7 @@ use crate::cpu::Cpu;
 use crate::error::{Error, Exit};
 use crate::image::Image;
 use crate::machine::Boot;
+use crate::output::tell;
 use crate::plan::{self, Reason};
 use crate::qemu::{Qemu, QemuError, Version};
 use crate::witness;
@@ -209,7 +210,7 @@ impl Runner {
         match boot(emulator, cpu) {
             Ok(boot) => {
                 if self.options.verbose {
-                    eprintln!("{}", boot.command());
+                    tell(boot.command());
                 }
                 Ok((boot, version))
             }
@@ -228,7 +229,7 @@ fn boot(emulator: &Emulator, cpu: Cpu) -> Result<Boot, QemuError> {
     let start = || Boot::start(&emulator.qemu, &emulator.image, cpu);
     match start() {
         Err(error @ QemuError::TimedOut { .. }) => {
-            eprintln!("{error}; booting once more");
+            tell(format_args!("{error}; booting once more"));
             start()
         }
         first => first,
