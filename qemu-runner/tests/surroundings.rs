@@ -67,6 +67,21 @@ fn an_early_exit_keeps_what_qemu_said() {
 }
 
 #[test]
+fn nowhere_to_keep_the_log_hides_neither_qemu_nor_its_end() {
+    let place = Place::new();
+    let qemu = place.qemu(VERSION, "echo out of luck >&2; exit 5");
+    let output = place
+        .runner(&qemu)
+        .env("TMPDIR", place.path("missing"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    let sentence = "QEMU ended (exit status: 5) while booting the image on cortex-a76: \
+                    out of luck; its log cannot be kept: No such file or directory";
+    assert!(text(&output).contains(sentence), "{}", text(&output));
+}
+
+#[test]
 fn a_qemu_that_hangs_is_killed_with_all_that_it_started() {
     let place = Place::new();
     let body = format!(

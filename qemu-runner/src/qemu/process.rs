@@ -2,13 +2,15 @@
 //! and gone with everything that it started when the value is dropped, when the
 //! runner ends for any reason, or when a signal ends it.
 //!
-//! Its logs are files without a name, which `/proc` lets it open; they are
-//! copied to a file with one only when something went wrong.
+//! Its logs are files in memory without a name, which `/proc` lets it open: a full
+//! directory for temporary files does not turn what it says into nothing. They are
+//! copied to a file with a name only when something went wrong.
 
-use super::QemuError;
+use super::{Log, QemuError};
 use crate::children::Group;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -29,10 +31,14 @@ pub struct Process {
     serial: File,
 }
 
-/// The path by which a child can open a descriptor of this process.
+/// The path by which a child can open a file of this process that is open.
 #[must_use]
-pub fn path_of(descriptor: RawFd) -> PathBuf {
-    format!("/proc/{}/fd/{descriptor}", std::process::id()).into()
+pub(crate) fn path_of(file: &File) -> PathBuf {
+    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into()
+}
+
+fn log_file() -> io::Result<File> {
+    Ok(memfd_create(c"twofold-log", MFdFlags::MFD_CLOEXEC)?.into())
 }
 
 impl Process {
@@ -44,8 +50,8 @@ impl Process {
         program: &Path,
         mut arguments: Vec<OsString>,
     ) -> Result<Process, QemuError> {
-        let serial = tempfile::tempfile()?;
-        let path = path_of(serial.as_raw_fd());
+        let serial = log_file()?;
+        let path = path_of(&serial);
         arguments.extend(["-serial".into(), format!("file:{}", path.display()).into()]);
         Process::spawn(program, &arguments, serial)
     }
@@ -60,7 +66,7 @@ impl Process {
         timeout: Duration,
     ) -> Result<String, QemuError> {
         let arguments: Vec<OsString> = arguments.iter().map(Into::into).collect();
-        let mut process = Process::spawn(program, &arguments, tempfile::tempfile()?)?;
+        let mut process = Process::spawn(program, &arguments, log_file()?)?;
         let deadline = Instant::now() + timeout;
         while !process.has_ended_within(deadline.saturating_duration_since(Instant::now()))? {
             if Instant::now() >= deadline {
@@ -71,7 +77,7 @@ impl Process {
     }
 
     fn spawn(program: &Path, arguments: &[OsString], serial: File) -> Result<Process, QemuError> {
-        let output = tempfile::tempfile()?;
+        let output = log_file()?;
         let mut command = Command::new(program);
         command.args(arguments);
         command
@@ -125,50 +131,61 @@ impl Process {
     /// The error for a process that has ended while `doing` something.
     #[must_use]
     pub fn exited(mut self, doing: &str) -> QemuError {
-        match self
-            .group
-            .end()
-            .and_then(|status| Ok((status, self.keep_log(Some(status))?)))
-        {
-            Ok((status, (hint, log))) => QemuError::Exited {
-                status,
-                doing: doing.into(),
-                hint,
-                log,
-            },
-            Err(error) => error.into(),
+        let status = match self.group.end() {
+            Ok(status) => status,
+            Err(error) => return error.into(),
+        };
+        QemuError::Exited {
+            status,
+            doing: doing.into(),
+            hint: self
+                .hint()
+                .map(|line| format!(": {line}"))
+                .unwrap_or_default(),
+            log: self.keep_log(Some(status)),
         }
     }
 
     /// The error for a process that gave no answer; it is killed.
     #[must_use]
     pub fn timed_out(mut self, after: Duration, doing: &str) -> QemuError {
-        match self.keep_log(None) {
-            Ok((_, log)) => QemuError::TimedOut {
-                after,
-                doing: doing.into(),
-                log,
-            },
-            Err(error) => error.into(),
+        QemuError::TimedOut {
+            after,
+            doing: doing.into(),
+            log: self.keep_log(None),
         }
     }
 
     /// The error for an answer that is none; the process is killed.
     #[must_use]
     pub fn garbage(mut self, what: String, doing: &str) -> QemuError {
-        match self.keep_log(None) {
-            Ok((_, log)) => QemuError::Garbage {
-                what,
-                doing: doing.into(),
-                log,
-            },
-            Err(error) => error.into(),
+        QemuError::Garbage {
+            what,
+            doing: doing.into(),
+            log: self.keep_log(None),
         }
     }
 
-    /// Writes the log to a file that stays; answers its last line as a hint, and
-    /// its path.
-    fn keep_log(&mut self, status: Option<ExitStatus>) -> io::Result<(String, PathBuf)> {
+    /// The last line that the guest has printed, otherwise the emulator's.
+    fn hint(&mut self) -> Option<String> {
+        [&mut self.serial, &mut self.output]
+            .into_iter()
+            .filter_map(|file| text(file).ok())
+            .find_map(|text| {
+                let said = |line: &&str| !line.trim().is_empty();
+                text.lines().rev().find(said).map(printable)
+            })
+    }
+
+    /// Writes the log to a file that stays.
+    fn keep_log(&mut self, status: Option<ExitStatus>) -> Log {
+        match self.write_log(status) {
+            Ok(path) => Log::Kept(path),
+            Err(error) => Log::Lost(error),
+        }
+    }
+
+    fn write_log(&mut self, status: Option<ExitStatus>) -> io::Result<PathBuf> {
         let output = text(&mut self.output)?;
         let serial = text(&mut self.serial)?;
         let mut file = tempfile::Builder::new()
@@ -185,17 +202,7 @@ impl Process {
             "--- output ---\n{output}\n--- serial port ---\n{serial}\n"
         )?;
         let (_, path) = file.keep().map_err(|error| error.error)?;
-        let last = |text: &str| {
-            text.lines()
-                .rev()
-                .find(|line| !line.trim().is_empty())
-                .map(printable)
-        };
-        let hint = last(&serial).or_else(|| last(&output));
-        Ok((
-            hint.map(|line| format!(": {line}")).unwrap_or_default(),
-            path,
-        ))
+        Ok(path)
     }
 }
 
