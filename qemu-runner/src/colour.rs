@@ -3,6 +3,7 @@
 //! terminal and for `NO_COLOR`.
 
 use anstyle::{AnsiColor, Style};
+use qemu_runner::output::escaped;
 use std::io::{self, Write};
 
 const WRONG: Style = AnsiColor::Red.on_default().bold();
@@ -15,7 +16,7 @@ const GUILTY: Style = Style::new().bold();
 /// What the system says; how much was written before is unknown.
 pub(crate) fn print(report: &str) -> io::Result<()> {
     let mut output = anstream::stdout().lock();
-    output.write_all(paint(report).as_bytes())?;
+    output.write_all(paint(&escaped(report)).as_bytes())?;
     output.flush()
 }
 

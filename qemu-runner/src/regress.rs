@@ -7,7 +7,7 @@ use crate::replay::graver;
 use qemu_runner::compare::Counts;
 use qemu_runner::cpu::Cpu;
 use qemu_runner::error::{Error, Exit};
-use qemu_runner::output::{print, tell};
+use qemu_runner::output::{print, shown, tell};
 use qemu_runner::runner::{Judgement, Machine, Runner};
 use qemu_runner::{input, report, workspace};
 use std::collections::BTreeMap;
@@ -72,7 +72,7 @@ fn listed(named: Option<PathBuf>) -> Result<(PathBuf, Listed), String> {
     let directory = named
         .or_else(|| Some(workspace::root()?.join("corpora")))
         .ok_or("there is no corpora/ here or upwards: name a directory")?;
-    let name = directory.display();
+    let name = shown(&directory);
     let mut listed = Listed::default();
     collect(&directory, &mut listed.files)
         .map_err(|error| format!("{name}: cannot be listed: {error}"))?;
@@ -153,18 +153,13 @@ fn judge_all<'a>(
         }
     }
     for (file, sequence) in groups.into_values().flatten() {
-        let name = file
-            .strip_prefix(directory)
-            .unwrap_or(file)
-            .display()
-            .to_string();
+        let name = shown(file.strip_prefix(directory).unwrap_or(file));
         progress(rows.len(), files.len(), &name);
-        let judgement = runner.judge(&file.display().to_string(), &sequence);
+        let judgement = runner.judge(&shown(file), &sequence);
         progress_clear();
         match judgement.exit() {
             Exit::Diverges => {
-                let name = file.display().to_string();
-                let report = report::judgement(&name, &sequence, &judgement);
+                let report = report::judgement(&shown(file), &sequence, &judgement);
                 colour::print(&report)?;
             }
             _ => print(&line(&name, &judgement))?,

@@ -3,7 +3,7 @@
 use crate::colour;
 use fuzz::Sequence;
 use qemu_runner::error::Exit;
-use qemu_runner::output::{print, tell};
+use qemu_runner::output::{print, shown, tell};
 use qemu_runner::runner::{Judgement, Machine, Runner};
 use qemu_runner::{input, json, report};
 use std::io;
@@ -33,13 +33,15 @@ pub(crate) fn run(files: &[PathBuf], form: Form, mut runner: Runner) -> io::Resu
 }
 
 fn replay(file: &Path, form: Form, runner: &mut Runner) -> io::Result<Exit> {
-    let name = file.display().to_string();
+    let name = shown(file);
+    // Programs get the name as it is.
+    let raw_name = file.display().to_string();
     let sequence = match input::read(file) {
         Ok(sequence) => sequence,
         Err(error) => {
             tell(&error);
             if let Form::Json = form {
-                print(&json::unreadable(&name, &error))?;
+                print(&json::unreadable(&raw_name, &error))?;
             }
             return Ok(error.exit());
         }
@@ -47,7 +49,7 @@ fn replay(file: &Path, form: Form, runner: &mut Runner) -> io::Result<Exit> {
     let judgement = runner.judge(&name, &sequence);
     match form {
         Form::Text { verbose } => print_text(&name, &sequence, &judgement, verbose)?,
-        Form::Json => print(&json::judgement(&name, &judgement))?,
+        Form::Json => print(&json::judgement(&raw_name, &judgement))?,
     }
     Ok(judgement.exit())
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 use fuzz::{Sequence, shrink};
 use qemu_runner::error::Exit;
-use qemu_runner::output::{print, tell};
+use qemu_runner::output::{print, shown, tell};
 use qemu_runner::runner::Runner;
 use qemu_runner::{input, report};
 use std::fs::OpenOptions;
@@ -38,7 +38,7 @@ pub(crate) fn run(request: &Request, mut runner: Runner) -> io::Result<Exit> {
             return Ok(Exit::Input);
         }
     };
-    let file = request.file.display();
+    let file = shown(&request.file);
     let Some((counts, sequence)) = written else {
         print(&format!(
             "{file}: agrees on the host, so there is nothing to shrink\n"
@@ -46,7 +46,7 @@ pub(crate) fn run(request: &Request, mut runner: Runner) -> io::Result<Exit> {
         return Ok(Exit::Agrees);
     };
     print(&format!("{file}: {counts}\n"))?;
-    let name = request.output().display().to_string();
+    let name = shown(&request.output());
     let judgement = runner.judge(&name, &sequence);
     print(&report::judgement(&name, &sequence, &judgement))?;
     Ok(judgement.exit())
@@ -94,7 +94,7 @@ fn write(output: &Path, sequence: &Sequence, force: bool) -> io::Result<()> {
 }
 
 fn refused(output: &Path, error: &io::Error) -> String {
-    let name = output.display();
+    let name = shown(output);
     match error.kind() {
         io::ErrorKind::AlreadyExists => {
             format!("{name}: exists already; --force overwrites it, -o names another file")

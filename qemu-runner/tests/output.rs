@@ -1,9 +1,10 @@
 //! Where output cannot be written: one clear sentence and exit code 3, or a quiet end
-//! where its reader wants no more.
+//! where its reader wants no more. And whatever is printed, a terminal obeys none of
+//! what comes from outside.
 
 mod common;
 
-use common::{Place, SEQUENCE, text};
+use common::{Place, SEQUENCE, VERSION, text};
 use std::fs::File;
 use std::process::{Command, Output, Stdio};
 
@@ -70,4 +71,77 @@ fn messages_that_are_lost_change_no_verdict() {
     let output = command.stderr(full()).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     assert!(text(&output).contains("a.s2: agrees"), "{}", text(&output));
+}
+
+/// Clears the screen, colours, sets the title, in both forms of an escape sequence.
+const ESCAPES: &str = "\u{1b}[2J\u{9b}31m\u{1b}]0;title\u{7}";
+
+fn obeyed(output: &Output) -> bool {
+    text(output).chars().any(|c| c.is_control() && c != '\n')
+}
+
+#[test]
+fn escapes_of_the_emulator_do_not_reach_the_terminal() {
+    let place = Place::new();
+    let body = format!("printf '%s\\r\\n' '{ESCAPES}out of luck' >&2; exit 5");
+    let qemu = place.qemu(VERSION, &body);
+    let output = place.runner(&qemu).output().unwrap();
+    let sentence = r"\u001b[2J\u009b31m\u001b]0;title\u0007out of luck; its log is ";
+    assert!(text(&output).contains(sentence), "{}", text(&output));
+    assert!(!obeyed(&output), "{:?}", text(&output));
+    let log = place.log();
+    assert!(log.contains(r"\u001b[2J"), "{log:?}");
+    assert!(!log.chars().any(|c| c.is_control() && c != '\n'), "{log:?}");
+}
+
+#[test]
+fn escapes_in_a_version_do_not_reach_the_terminal() {
+    let place = Place::new();
+    let qemu = place.qemu(ESCAPES, "exit 0");
+    let output = place.runner(&qemu).output().unwrap();
+    assert!(text(&output).contains("does not answer as QEMU does"));
+    assert!(!obeyed(&output), "{:?}", text(&output));
+}
+
+#[test]
+fn escapes_and_line_feeds_in_names_do_not_reach_the_terminal() {
+    let place = Place::new();
+    let name = format!("{ESCAPES}\n9 agree.s2");
+    let wrong = "machine granule=4K pa=40 ipa=40\nvm a -> exists\n";
+    for contents in [SEQUENCE, wrong, "nonsense"] {
+        let file = place.file(&name, contents);
+        for command in ["replay", "shrink", "regress"] {
+            let mut runner = Command::new(env!("CARGO_BIN_EXE_qemu-runner"));
+            runner.args([command, "--host-only"]);
+            match command {
+                "regress" => runner.arg(place.path("")),
+                _ => runner.arg(&file),
+            };
+            let output = runner.output().unwrap();
+            assert!(!obeyed(&output), "{command}: {:?}", text(&output));
+            let is_forged = |line: &str| line.starts_with("9 agree");
+            assert!(!text(&output).lines().any(is_forged), "{}", text(&output));
+        }
+    }
+}
+
+#[test]
+fn escapes_in_arguments_do_not_reach_the_terminal() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qemu-runner"));
+    let output = command.arg(format!("--{ESCAPES}")).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains(r"\u001b[2J"), "{}", text(&output));
+    assert!(!obeyed(&output), "{:?}", text(&output));
+}
+
+#[test]
+fn a_name_in_json_is_the_name_of_the_file() {
+    let place = Place::new();
+    let file = place.file(&format!("{ESCAPES}\n.s2"), SEQUENCE);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qemu-runner"));
+    command.args(["replay", "--host-only", "--json"]).arg(&file);
+    let output = command.output().unwrap();
+    assert!(!obeyed(&output), "{:?}", text(&output));
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(line["file"], file.display().to_string());
 }

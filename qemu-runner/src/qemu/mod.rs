@@ -7,6 +7,7 @@ mod process;
 pub use process::Process;
 pub(crate) use process::path_of;
 
+use crate::output::shown;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -25,7 +26,8 @@ pub const OLDEST: Version = Version { major: 7, minor: 2 };
 pub enum QemuError {
     /// It cannot be started.
     #[error(
-        "cannot start QEMU as `{program}`: {source}; run ./setup.sh, or name it in {PROGRAM_VARIABLE}"
+        "cannot start QEMU as `{}`: {source}; run ./setup.sh, or name it in {PROGRAM_VARIABLE}",
+        shown(program)
     )]
     Missing {
         /// What was tried.
@@ -35,7 +37,8 @@ pub enum QemuError {
     },
     /// `--version` does not answer as QEMU does.
     #[error(
-        "`{program} --version` does not answer as QEMU does (`{answer}`); {PROGRAM_VARIABLE} may name another program"
+        "`{} --version` does not answer as QEMU does (`{answer}`); {PROGRAM_VARIABLE} may name another program",
+        shown(program)
     )]
     NotQemu {
         /// What was asked.
@@ -44,7 +47,10 @@ pub enum QemuError {
         answer: String,
     },
     /// The version is older than `OLDEST`.
-    #[error("`{program}` is QEMU {found}, and {OLDEST} is the oldest that works; run ./setup.sh")]
+    #[error(
+        "`{}` is QEMU {found}, and {OLDEST} is the oldest that works; run ./setup.sh",
+        shown(program)
+    )]
     TooOld {
         /// Which program.
         program: PathBuf,
@@ -100,7 +106,7 @@ pub enum Log {
 impl std::fmt::Display for Log {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Log::Kept(path) => write!(f, "is {}", path.display()),
+            Log::Kept(path) => write!(f, "is {}", shown(path)),
             Log::Lost(error) => write!(f, "cannot be kept: {error}"),
         }
     }

@@ -8,6 +8,7 @@
 
 use super::{Log, QemuError};
 use crate::children::Group;
+use crate::output::escaped;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -173,7 +174,7 @@ impl Process {
             .filter_map(|file| text(file).ok())
             .find_map(|text| {
                 let said = |line: &&str| !line.trim().is_empty();
-                text.lines().rev().find(said).map(printable)
+                text.lines().rev().find(said).map(shortened)
             })
     }
 
@@ -188,6 +189,8 @@ impl Process {
     fn write_log(&mut self, status: Option<ExitStatus>) -> io::Result<PathBuf> {
         let output = text(&mut self.output)?;
         let serial = text(&mut self.serial)?;
+        // Who reads it does so on a terminal.
+        let (output, serial) = (escaped(&output), escaped(&serial));
         let mut file = tempfile::Builder::new()
             .prefix("twofold-qemu-")
             .suffix(".log")
@@ -226,14 +229,11 @@ fn text(file: &mut File) -> io::Result<String> {
     file.seek(SeekFrom::Start(0))?;
     let mut bytes = Vec::new();
     file.take(LOG_BYTES).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    // The serial port's line ends; other carriage returns are characters as all are.
+    Ok(String::from_utf8_lossy(&bytes).replace("\r\n", "\n"))
 }
 
-/// A line fit for a terminal, whatever the guest printed.
-fn printable(line: &str) -> String {
-    line.trim()
-        .chars()
-        .filter(|c| matches!(c, ' '..='~'))
-        .take(160)
-        .collect()
+/// A line short enough for a sentence, whatever was printed.
+fn shortened(line: &str) -> String {
+    line.trim().chars().take(160).collect()
 }
