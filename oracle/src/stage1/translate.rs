@@ -47,7 +47,7 @@ impl Stage1 {
 
     fn early(&self, early: Early, va: u64) -> Answer {
         match early {
-            Early::Translation => Answer::fault(FaultKind::Translation, 0),
+            Early::Translation => Answer::fault(FaultKind::Translation, self.params.unread_level),
             Early::AddressSize => Answer::fault(FaultKind::AddressSize, 0),
             Early::Open(why) => Answer::Unpredictable(why),
             // AArch64.S1DisabledOutput

@@ -61,7 +61,7 @@ impl Stage2 {
         }
         let early = self.state.before_lookup(ipa, self.params.input_bits)?;
         Some(match early {
-            Early::Translation => fault(FaultKind::Translation, 0),
+            Early::Translation => fault(FaultKind::Translation, self.params.unread_level),
             Early::AddressSize => fault(FaultKind::AddressSize, 0),
             Early::Untranslated => self.untranslated(ipa),
             Early::Open(why) => Answer::Unpredictable(why),
