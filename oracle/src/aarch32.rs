@@ -22,6 +22,7 @@
 //! It leaves out: stage 1 of the guest, Secure state, TLBs, FEAT_XS, alignment faults.
 
 mod byte_order;
+pub mod report;
 pub mod stage1;
 pub mod stage2;
 

@@ -7,4 +7,5 @@ mod hyp;
 mod leaves;
 mod model;
 mod noise;
+mod report;
 mod support;
