@@ -4,6 +4,7 @@
 use super::space::Space;
 use crate::addr::{Ipa, Pa};
 use crate::cpu::Cpu;
+use crate::geometry::Level;
 use crate::pages::{PageList, PageSource};
 use crate::platform::Platform;
 
@@ -32,9 +33,37 @@ impl Invalidation {
         }
     }
 
-    /// A leaf was broken, or the entry of a table that held nothing valid.
+    /// Leaves of `level` in a row that cover `bytes` from `start` on were broken,
+    /// or changed in place.
     #[inline]
-    pub(super) fn add_entry(&mut self, ipa: Ipa) {
+    pub(super) fn add_leaves(&mut self, start: Ipa, bytes: u64, level: Level) {
+        let _ = (bytes, level);
+        self.add_entry(start);
+    }
+
+    /// The entry of a table that covers `bytes` from `start` on was broken, with
+    /// nothing valid in the table by then.
+    #[inline]
+    pub(super) fn add_table(&mut self, start: Ipa, bytes: u64) {
+        let _ = bytes;
+        self.add_entry(start);
+    }
+
+    /// The entry of a table that covers `bytes` from `start` on was broken, with
+    /// valid entries below it.
+    #[inline]
+    pub(super) fn add_subtree(&mut self, start: Ipa, bytes: u64) {
+        let _ = (start, bytes);
+        self.whole_vmid = true;
+    }
+
+    /// Everything under the VMID is stale.
+    pub(super) fn add_all(&mut self) {
+        self.whole_vmid = true;
+    }
+
+    #[inline]
+    fn add_entry(&mut self, ipa: Ipa) {
         match self.entries.get_mut(self.count) {
             Some(entry) => {
                 *entry = ipa;
@@ -42,11 +71,6 @@ impl Invalidation {
             }
             None => self.whole_vmid = true,
         }
-    }
-
-    /// The entry of a table with valid entries below it was broken.
-    pub(super) fn add_subtree(&mut self) {
-        self.whole_vmid = true;
     }
 
     /// A table was unlinked; its page is released after the invalidation.
