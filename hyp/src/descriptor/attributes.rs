@@ -74,7 +74,7 @@ pub enum MemoryType {
 }
 
 impl MemoryType {
-    const fn is_device(self) -> bool {
+    pub(super) const fn is_device(self) -> bool {
         matches!(self, MemoryType::DeviceNgnre | MemoryType::DeviceNgnrne)
     }
 

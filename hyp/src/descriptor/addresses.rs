@@ -1,0 +1,76 @@
+//! Where descriptors hold addresses, the same in every regime: what granule and DS
+//! decide.
+
+use super::{CONTIGUOUS, Descriptor, TABLE_OR_PAGE, VALID};
+use crate::addr::Pa;
+use crate::geometry::{AddressFormat, Level, Shape};
+
+/// Where the descriptors of one address space hold addresses.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// Address bits that stand in their own place.
+    in_place: u64,
+    /// The bits that hold the others, and where these begin in each.
+    elsewhere: u64,
+    high_bit: u8,
+    high_field_bit: u8,
+}
+
+impl Addresses {
+    /// As tables of this shape hold them.
+    #[must_use]
+    pub const fn new(shape: &Shape) -> Addresses {
+        let (high_bit, high_field_bit, elsewhere) = match shape.address_format() {
+            AddressFormat::Bits48 => (48, 12, 0),
+            AddressFormat::Lpa => (48, 12, 0b1111 << 12),
+            AddressFormat::Lpa2 => (50, 8, 0b11 << 8),
+        };
+        Addresses {
+            in_place: ((1 << high_bit) - 1) & !(shape.granule().bytes() - 1),
+            elsewhere,
+            high_bit,
+            high_field_bit,
+        }
+    }
+
+    /// The descriptor of a table at `next`, without attributes.
+    #[inline]
+    #[must_use]
+    pub const fn table(&self, next: Pa) -> Descriptor {
+        Descriptor(self.place(next) | VALID | TABLE_OR_PAGE)
+    }
+
+    /// The descriptor of a leaf at `level` that maps to `pa`, with the attribute
+    /// bits that its regime gives it.
+    #[inline]
+    pub(crate) fn leaf(&self, level: Level, pa: Pa, attributes: u64) -> Descriptor {
+        let kind = if level == Level::PAGE {
+            VALID | TABLE_OR_PAGE
+        } else {
+            VALID
+        };
+        Descriptor(self.place(pa) | attributes | kind)
+    }
+
+    /// The address that a table or leaf holds.
+    #[inline]
+    #[must_use]
+    pub const fn address(&self, descriptor: Descriptor) -> Pa {
+        let low = descriptor.0 & self.in_place;
+        let high = (descriptor.0 & self.elsewhere) >> self.high_field_bit;
+        Pa::new(low | high << self.high_bit)
+    }
+
+    /// All bits of a leaf but its address, its kind and the contiguous hint.
+    #[inline]
+    pub(crate) const fn attributes(&self, leaf: Descriptor) -> u64 {
+        leaf.0 & !(self.in_place | self.elsewhere | VALID | TABLE_OR_PAGE | CONTIGUOUS)
+    }
+
+    /// An address in a descriptor. Bits of a block below its size are zero, since
+    /// its address is aligned to it.
+    #[inline]
+    const fn place(&self, pa: Pa) -> u64 {
+        pa.raw() & self.in_place | pa.raw() >> self.high_bit << self.high_field_bit
+    }
+}
