@@ -10,26 +10,24 @@ use crate::geometry::{AddressFormat, Level, Shape};
 pub struct Addresses {
     /// Address bits that stand in their own place.
     in_place: u64,
-    /// The bits that hold the others, and where these begin in each.
+    /// The bits that hold the others, and how far below their place.
     elsewhere: u64,
-    high_bit: u8,
-    high_field_bit: u8,
+    displacement: u8,
 }
 
 impl Addresses {
     /// As tables of this shape hold them.
     #[must_use]
     pub const fn new(shape: &Shape) -> Addresses {
-        let (high_bit, high_field_bit, elsewhere) = match shape.address_format() {
-            AddressFormat::Bits48 => (48, 12, 0),
-            AddressFormat::Lpa => (48, 12, 0b1111 << 12),
-            AddressFormat::Lpa2 => (50, 8, 0b11 << 8),
+        let (in_place, elsewhere, displacement) = match shape.address_format() {
+            AddressFormat::Bits48 => (48, 0, 0),
+            AddressFormat::Lpa => (48, 0b1111 << 12, 48 - 12),
+            AddressFormat::Lpa2 => (50, 0b11 << 8, 50 - 8),
         };
         Addresses {
-            in_place: ((1 << high_bit) - 1) & !(shape.granule().bytes() - 1),
+            in_place: ((1 << in_place) - 1) & !(shape.granule().bytes() - 1),
             elsewhere,
-            high_bit,
-            high_field_bit,
+            displacement,
         }
     }
 
@@ -57,8 +55,8 @@ impl Addresses {
     #[must_use]
     pub const fn address(&self, descriptor: Descriptor) -> Pa {
         let low = descriptor.0 & self.in_place;
-        let high = (descriptor.0 & self.elsewhere) >> self.high_field_bit;
-        Pa::new(low | high << self.high_bit)
+        let high = (descriptor.0 & self.elsewhere) << self.displacement;
+        Pa::new(low | high)
     }
 
     /// All bits of a leaf but its address, its kind and the contiguous hint.
@@ -71,6 +69,6 @@ impl Addresses {
     /// its address is aligned to it.
     #[inline]
     const fn place(&self, pa: Pa) -> u64 {
-        pa.raw() & self.in_place | pa.raw() >> self.high_bit << self.high_field_bit
+        pa.raw() & self.in_place | pa.raw() >> self.displacement & self.elsewhere
     }
 }

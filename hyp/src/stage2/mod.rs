@@ -221,6 +221,19 @@ impl<'a> Stage2<'a> {
         })
     }
 
+    /// Answers a TLB conflict abort on the address space, which FEAT_BBM at level 2
+    /// permits while a block and its table are exchanged: nothing under its VMID is
+    /// cached any more. Returns whether there is one; where not, nothing has changed.
+    pub fn conflict<P: Platform, S: PageSource>(&self, cpu: &mut Cpu<'_, P, S>) -> bool {
+        self.with(cpu.platform(), |slot| {
+            let Some(space) = slot else { return false };
+            let mut pending = Invalidation::new();
+            pending.add_all();
+            pending.flush(cpu, space);
+            true
+        })
+    }
+
     /// The registers that select the address space, if there is one.
     pub fn registers<P: Platform>(&self, platform: &P) -> Option<Registers> {
         self.with(platform, |slot| slot.as_ref().map(|space| space.registers))

@@ -160,12 +160,20 @@ pub(crate) fn with_vm(
     coherent_walks: bool,
     test: impl FnOnce(&Stage2<'_>, &mut TestCpu<'_>, &Machine),
 ) {
+    with_vm_of(&configuration(coherent_walks), test);
+}
+
+/// As `with_vm`, with another configuration of 4K pages.
+pub(crate) fn with_vm_of(
+    configuration: &Configuration,
+    test: impl FnOnce(&Stage2<'_>, &mut TestCpu<'_>, &Machine),
+) {
     let machine = Machine::new();
     let info: Vec<PageInfo> = (0..POOL_PAGES).map(|_| PageInfo::new()).collect();
     let pool = Pool::new(Pa::new(POOL), 12, &info).expect("the pool is aligned");
     let mut cpu = Cpu::new(&machine, &pool);
     let vm = Stage2::new();
-    vm.create(&mut cpu, &configuration(coherent_walks), vmid(1), &[])
+    vm.create(&mut cpu, configuration, vmid(1), &[])
         .expect("it is legal");
     cpu.top_up(10);
     machine.take_log();
