@@ -21,13 +21,17 @@
 
 #![no_std]
 
+mod aarch32;
 pub mod addr;
 pub mod cpu;
 pub mod descriptor;
+pub mod el2;
 pub mod geometry;
+mod invalidate;
 pub mod pages;
 pub mod platform;
 pub mod stage2;
+mod tables;
 mod tlbi;
 pub mod vmid;
 mod walk;

@@ -7,7 +7,8 @@ use crate::addr::{Ipa, Pa};
 use crate::cpu::Cpu;
 use crate::descriptor::{Addresses, Descriptor, Kind};
 use crate::geometry::{Level, Shape};
-use crate::pages::{PageList, PageSource};
+use crate::invalidate::Invalidation;
+use crate::pages::PageSource;
 use crate::platform::Platform;
 use crate::walk::{DESCRIPTOR_BYTES, Run, Table, root_page};
 
@@ -112,25 +113,25 @@ impl Tables {
         })
     }
 
-    /// Adds the pages of a table that was unlinked, and of all tables below it, to
-    /// those that wait for an invalidation.
+    /// Hands the pages of a table that was unlinked, and of all tables below it, to
+    /// `pending`, which releases them once it has invalidated.
     pub(crate) fn retire<P: Platform, S: PageSource>(
         &self,
         cpu: &Cpu<'_, P, S>,
         table: Table,
-        retired: &mut PageList,
+        pending: &mut Invalidation,
     ) {
         if table.level < Level::PAGE {
-            self.retire_children(cpu, table, retired);
+            self.retire_children(cpu, table, pending);
         }
-        retired.push(cpu.pages(), table.page);
+        pending.retire(cpu.pages(), table.page);
     }
 
     fn retire_children<P: Platform, S: PageSource>(
         &self,
         cpu: &Cpu<'_, P, S>,
         table: Table,
-        retired: &mut PageList,
+        pending: &mut Invalidation,
     ) {
         let mut used = cpu.pages().references(table.page);
         let mut at = table.page;
@@ -138,7 +139,7 @@ impl Tables {
         while used > 0 && at < end {
             let descriptor = self.read(cpu.platform(), at);
             if descriptor.kind(table.level) == Kind::Table {
-                self.retire(cpu, self.child(descriptor, table.level), retired);
+                self.retire(cpu, self.child(descriptor, table.level), pending);
             }
             used -= u16::from(descriptor != Descriptor::INVALID);
             at = at.forward(DESCRIPTOR_BYTES);

@@ -8,7 +8,7 @@
 use super::attributes::{SOFTWARE, SOFTWARE_SHIFT, software_field};
 use super::{Addresses, Descriptor, Execute, MemoryType, Prot};
 use crate::addr::Pa;
-use crate::geometry::{AddressFormat, Level, Shape};
+use crate::geometry::{AddressFormat, Level};
 
 const ATTR_INDX_SHIFT: u32 = 2;
 const ATTR_INDX: u64 = 0b111 << ATTR_INDX_SHIFT;
@@ -59,7 +59,7 @@ impl Attributes {
     /// # Errors
     /// `AttributesError`, the first in its order.
     pub const fn new(
-        format: &Format,
+        format: AddressFormat,
         prot: Prot,
         memory: MemoryType,
         software: u8,
@@ -71,13 +71,29 @@ impl Attributes {
         let Some(software) = software_field(software) else {
             return Err(AttributesError::Software(software));
         };
-        let shareability = if memory.is_device() || format.ds {
+        // With DS it is TCR_EL2.SH0, and these bits are the address's.
+        let ds = matches!(format, AddressFormat::Lpa2);
+        let shareability = if memory.is_device() || ds {
             0
         } else {
             SH_INNER
         };
         let memory = index_of(memory) << ATTR_INDX_SHIFT | shareability;
         Ok(Attributes(permissions | memory | software | ACCESS_FLAG))
+    }
+
+    /// The attributes of a leaf.
+    #[inline]
+    #[must_use]
+    pub const fn of(leaf: Descriptor, addresses: &Addresses) -> Attributes {
+        Attributes(addresses.attributes(leaf))
+    }
+
+    /// The descriptor of a leaf at `level` that maps to `pa`.
+    #[inline]
+    #[must_use]
+    pub fn leaf(self, addresses: &Addresses, level: Level, pa: Pa) -> Descriptor {
+        addresses.leaf(level, pa, self.0)
     }
 
     /// Whether fetches are permitted.
@@ -137,42 +153,4 @@ const fn permission_bits(prot: Prot, device: bool) -> Result<u64, AttributesErro
     let write = if prot.write { 0 } else { READ_ONLY };
     let execute = if executable { 0 } else { EXECUTE_NEVER };
     Ok(AP_1 | write | execute)
-}
-
-/// How the descriptors of EL2's tables hold addresses and attributes.
-#[derive(Clone, Copy, Debug)]
-pub struct Format {
-    addresses: Addresses,
-    ds: bool,
-}
-
-impl Format {
-    /// The format of tables of this shape.
-    #[must_use]
-    pub const fn new(shape: &Shape) -> Format {
-        Format {
-            addresses: Addresses::new(shape),
-            ds: matches!(shape.address_format(), AddressFormat::Lpa2),
-        }
-    }
-
-    /// Where addresses are.
-    #[must_use]
-    pub const fn addresses(&self) -> &Addresses {
-        &self.addresses
-    }
-
-    /// The descriptor of a leaf at `level` that maps to `pa`.
-    #[inline]
-    #[must_use]
-    pub fn leaf(&self, level: Level, pa: Pa, attributes: Attributes) -> Descriptor {
-        self.addresses.leaf(level, pa, attributes.0)
-    }
-
-    /// The attributes of a leaf.
-    #[inline]
-    #[must_use]
-    pub const fn attributes(&self, leaf: Descriptor) -> Attributes {
-        Attributes(self.addresses.attributes(leaf))
-    }
 }

@@ -2,8 +2,8 @@
 //! and memory types by features.
 
 use super::attributes::{
-    Attributes, AttributesError, DBM, EXECUTE_NEVER, Prot, S2AP_READ, S2AP_WRITE,
-    SH_INNER, permission_bits,
+    Attributes, AttributesError, DBM, EXECUTE_NEVER, Prot, S2AP_READ, S2AP_WRITE, SH_INNER,
+    permission_bits,
 };
 use super::{Addresses, Descriptor};
 use crate::addr::Pa;

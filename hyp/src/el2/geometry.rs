@@ -96,6 +96,12 @@ impl Geometry {
         &self.shape
     }
 
+    /// Size of EL2's address space in bytes.
+    #[must_use]
+    pub const fn va_limit(&self) -> u64 {
+        1 << self.shape.input_bits()
+    }
+
     /// Whether walks snoop the data caches.
     #[must_use]
     pub const fn coherent_walks(&self) -> bool {

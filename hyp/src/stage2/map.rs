@@ -36,7 +36,11 @@ pub(super) fn map<P: Platform, S: PageSource>(
     // Both addresses are below 2^52, and so is their difference modulo 2^64
     // once it is added to an IPA of the range.
     let offset = request.pa.raw().wrapping_sub(request.range.start().raw());
-    let largest = largest_leaf(space, offset, request.pages_only);
+    let largest = if request.pages_only {
+        Level::PAGE
+    } else {
+        space.geometry.shape().largest_leaf(offset)
+    };
     let pending = Invalidation::new();
     let mut visitor = Map {
         cpu,
@@ -58,19 +62,6 @@ pub(super) fn map<P: Platform, S: PageSource>(
         space.barrier(visitor.cpu.platform());
     }
     result
-}
-
-/// The level of the largest leaf for which IPA and PA are aligned alike.
-fn largest_leaf(space: &Space<'_>, offset: u64, pages_only: bool) -> Level {
-    let mut level = space.geometry.shape().start();
-    while level < Level::PAGE {
-        let aligned = Pa::new(offset).is_aligned(space.geometry.shape().entry_bytes(level));
-        if !pages_only && aligned && space.geometry.shape().holds_leaves(level) {
-            break;
-        }
-        level = level.below();
-    }
-    level
 }
 
 struct Map<'m, 'c, 's, P, S> {

@@ -3,7 +3,7 @@
 use hyp::addr::{Ipa, Pa};
 use hyp::cpu::Cpu;
 use hyp::descriptor::{Execute, MemoryType, Prot};
-use hyp::geometry::{Configuration, Features, Granule};
+use hyp::geometry::{Configuration, ExecutionState, Features, Granule};
 use hyp::pages::{PageInfo, Pool};
 use hyp::platform::Platform;
 use hyp::stage2::{Mapping, Stage2};
@@ -183,6 +183,7 @@ pub(crate) fn with_vm_of(
 pub(crate) fn configuration(coherent_walks: bool) -> Configuration {
     let granule = Granule::K4;
     Configuration {
+        state: ExecutionState::Aarch64,
         granule,
         ipa_bits: 40,
         pa_bits: 40,
