@@ -93,5 +93,6 @@ pub(crate) const fn vtcr(shape: &Shape) -> u64 {
 
 /// HTCR: T0SZ in bits 2:0 (DDI 0406 C.d, HTCR).
 pub(crate) const fn htcr(shape: &Shape) -> u64 {
-    32 - shape.input_bits() as u64 | WALKS | RES1_HTCR
+    let t0sz = 32 - shape.input_bits() as u64;
+    t0sz | WALKS | RES1_HTCR
 }

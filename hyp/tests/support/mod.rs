@@ -23,7 +23,7 @@ pub(crate) const RO: Prot = Prot {
     execute: Execute::Never,
 };
 
-/// Memory of 64 pages of 4 KiB, and a log of instructions.
+/// Memory of 64 pages of up to 64 KiB, and a log of instructions.
 pub(crate) struct Machine {
     words: Vec<Cell<u64>>,
     log: RefCell<Vec<String>>,
@@ -32,7 +32,7 @@ pub(crate) struct Machine {
 impl Machine {
     pub(crate) fn new() -> Machine {
         Machine {
-            words: vec![Cell::new(!0); POOL_PAGES * 512],
+            words: vec![Cell::new(!0); POOL_PAGES * 8192],
             log: RefCell::default(),
         }
     }
