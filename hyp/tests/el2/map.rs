@@ -236,3 +236,18 @@ fn new_tables_are_in_memory_before_they_are_linked_for_a_walker_that_is_not_cohe
         assert_eq!(log[2 * table + 2], "dsb ish");
     });
 }
+
+#[test]
+fn the_need_for_pages_is_that_of_the_leaf() {
+    with_el2(&plain(), 0, |bench, cpu| {
+        let block = mapping(0, 0x5000_0000, BLOCK, RW);
+        let pages = Mapping {
+            pages_only: true,
+            ..block
+        };
+        for (request, need) in [(block, 1), (pages, 2)] {
+            let stopped = bench.el2.map(cpu, &request);
+            assert_eq!(stopped, Err(MapError::NoPages { done: 0, need }));
+        }
+    });
+}

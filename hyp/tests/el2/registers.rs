@@ -168,3 +168,26 @@ fn load_writes_what_differs_and_free_takes_the_root_out() {
         );
     });
 }
+
+#[test]
+fn a_root_is_in_memory_before_it_can_be_named() {
+    for (coherent_walks, lines, barrier) in [(true, 0, "dsb ishst"), (false, 64, "dsb ish")] {
+        let machine = Configuration {
+            coherent_walks,
+            ..plain()
+        };
+        with_el2(&machine, 0, |bench, cpu| {
+            bench.el2.free(cpu);
+            bench.machine.take_log();
+            bench.el2.create(cpu, &machine).unwrap();
+            let log = bench.machine.take_log();
+            assert_eq!(log[0], "zero 0x48000000");
+            assert!(
+                log[1..=lines]
+                    .iter()
+                    .all(|line| line.starts_with("dc cvac"))
+            );
+            assert_eq!(log[lines + 1..], [barrier]);
+        });
+    }
+}

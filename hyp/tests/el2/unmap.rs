@@ -161,3 +161,84 @@ fn broken_entries_are_in_memory_before_they_are_invalidated() {
         assert_eq!(log[2..], ["dsb ish", "tlbi vae2is 0x1", "dsb ish", "isb"]);
     });
 }
+
+#[test]
+fn a_hint_at_the_level_is_given_only_where_the_table_stays() {
+    let ttl = Configuration {
+        features: Features {
+            ttl: true,
+            ..Features::default()
+        },
+        ..plain()
+    };
+    with_el2(&ttl, 10, |bench, cpu| {
+        bench
+            .el2
+            .map(cpu, &mapping(PAGE, 0x5000_0000, 2 * PAGE, RW))
+            .unwrap();
+        bench.machine.take_log();
+        // TTL: the 4K granule and level 3.
+        for (va, expected) in [(PAGE, 0b0111 << 44 | 1), (2 * PAGE, 2_u64)] {
+            bench.el2.unmap(cpu, Va::new(va), PAGE).unwrap();
+            let log = bench.machine.take_log();
+            assert!(
+                log.contains(&format!("tlbi vae2is {expected:#x}")),
+                "{log:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_table_that_the_range_covers_goes_by_one_store_with_all_that_is_below_it() {
+    with_el2(&plain(), 10, |bench, cpu| {
+        // One table of level 2, and three of pages below it.
+        let pages = mapping(0, 0x5000_1000, 2 * BLOCK + PAGE, RW);
+        bench.el2.map(cpu, &pages).unwrap();
+        assert_eq!(cpu.cached(), 6);
+        bench.machine.take_log();
+        bench.el2.unmap(cpu, Va::new(0), 1 << 30).unwrap();
+        assert_eq!(
+            bench.machine.take_log(),
+            [
+                "str 0x48000000 0x0",
+                "dsb ishst",
+                "tlbi alle2is",
+                "dsb ish",
+                "isb"
+            ]
+        );
+        assert_eq!(bench.pages_in_use(cpu), 1);
+    });
+}
+
+#[test]
+fn free_invalidates_everything_even_where_nothing_is_mapped() {
+    with_el2(&plain(), 0, |bench, cpu| {
+        bench.el2.free(cpu);
+        assert_eq!(
+            bench.machine.take_log(),
+            ["dsb ishst", "tlbi alle2is", "dsb ish", "isb"]
+        );
+    });
+}
+
+#[test]
+fn the_entry_of_an_emptied_table_is_in_memory_before_it_is_invalidated() {
+    let incoherent = Configuration {
+        coherent_walks: false,
+        ..plain()
+    };
+    with_el2(&incoherent, 10, |bench, cpu| {
+        bench
+            .el2
+            .map(cpu, &mapping(0, 0x5000_0000, PAGE, RW))
+            .unwrap();
+        bench.machine.take_log();
+        bench.el2.unmap(cpu, Va::new(0), PAGE).unwrap();
+        let log = bench.machine.take_log();
+        let words = instructions(&log);
+        assert_eq!(words[..6], ["str", "dc", "str", "dc", "str", "dc"]);
+        assert_eq!(log[6..], ["dsb ish", "tlbi vae2is 0x0", "dsb ish", "isb"]);
+    });
+}
