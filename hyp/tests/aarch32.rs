@@ -1,7 +1,6 @@
 //! A hypervisor in AArch32: its registers, what it cannot have, and that its tables
 //! are those of the 4K granule.
 
-#[expect(dead_code, reason = "most helpers are for tests of whole operations")]
 mod support;
 
 use hyp::addr::{Ipa, Pa, PaRange, Va};

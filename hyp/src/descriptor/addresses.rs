@@ -66,9 +66,15 @@ impl Addresses {
     }
 
     /// An address in a descriptor. Bits of a block below its size are zero, since
-    /// its address is aligned to it.
+    /// its address is aligned to it. The question of the format stays the same
+    /// throughout a loop over entries, which the compiler then asks once.
     #[inline]
     const fn place(&self, pa: Pa) -> u64 {
-        pa.raw() & self.in_place | pa.raw() >> self.displacement & self.elsewhere
+        let low = pa.raw() & self.in_place;
+        if self.elsewhere == 0 {
+            low
+        } else {
+            low | pa.raw() >> self.displacement & self.elsewhere
+        }
     }
 }

@@ -43,7 +43,7 @@ pub(crate) const fn output_bits(pa_bits: u8, format: AddressFormat) -> u8 {
     }
 }
 
-/// The smallest address space in bits (AArch64.S1MaxTxSZ and S2MaxTxSZ, DDI 0487 K.a).
+/// The smallest address space in bits (AArch64.MaxTxSZ, DDI 0487 K.a).
 pub(crate) const fn least_input_bits(granule: Granule, features: &Features) -> u8 {
     match granule {
         _ if !features.ttst => 25,

@@ -58,7 +58,7 @@ pub enum GeometryError {
     /// The machine has no 52-bit descriptor format (DS) for this granule.
     Ds(Granule),
     /// The size of the address space is below what the machine allows
-    /// (AArch64.S2MaxTxSZ), or above what descriptors can hold or, of IPAs, the
+    /// (AArch64.MaxTxSZ), or above what descriptors can hold or, of IPAs, the
     /// physical address size (AArch64.S2MinTxSZ).
     IpaSize(u8),
     /// The machine has no such start level for the granule

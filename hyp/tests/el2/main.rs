@@ -6,7 +6,6 @@ mod leaves;
 mod map;
 mod random;
 mod registers;
-#[expect(dead_code, reason = "the helpers for guests are not used here")]
 #[path = "../support/mod.rs"]
 mod support;
 mod unmap;
