@@ -20,9 +20,9 @@
 
 use hyp::addr::Pa;
 use hyp::geometry::{
-    Configuration, DEFAULT_IPA_BITS, Features, Geometry, GeometryError, Granule, RootError,
-    default_ipa_bits,
-, ExecutionState};
+    Configuration, DEFAULT_IPA_BITS, ExecutionState, Features, Geometry, GeometryError, Granule,
+    RootError, default_ipa_bits,
+};
 
 /// What the patch has for one configuration of the host.
 struct Line {
