@@ -77,6 +77,31 @@ fn one_instruction_without_hint_covers_a_page_and_its_emptied_tables() {
 }
 
 #[test]
+fn an_emptied_table_has_its_own_instruction_where_the_pages_began_before_it() {
+    let table = BLOCK / PAGE;
+    let issued = tlbi(ttl(), table + 1, |vm, cpu| {
+        vm.unmap(cpu, Ipa::new(BLOCK - PAGE), 2 * PAGE).unwrap();
+    });
+    let page = |number: u64| format!("ipas2e1is {:#x}", TTL_PAGE | number);
+    let emptied = format!("ipas2e1is {table:#x}");
+    assert_eq!(
+        issued,
+        [&page(table - 1), &page(table), &emptied, "vmalle1is"]
+    );
+}
+
+#[test]
+fn the_last_page_of_a_table_covers_it_too() {
+    with_vm_of(&configuration(true), |vm, cpu, machine| {
+        let last = mapping(BLOCK - PAGE, 0x5000_0000, PAGE, RW);
+        vm.map(cpu, &last).unwrap();
+        machine.take_log();
+        vm.unmap(cpu, last.ipa, PAGE).unwrap();
+        assert_eq!(tlbi_of(machine), ["ipas2e1is 0x1ff", "vmalle1is"]);
+    });
+}
+
+#[test]
 fn tables_that_hold_other_pages_take_no_part() {
     let issued = tlbi(ttl(), 8, |vm, cpu| {
         vm.map(cpu, &mapping(0, 0x5000_1000, PAGE, RO)).unwrap();
