@@ -125,6 +125,11 @@ impl Invalidation {
         self.retired.push(pages, page);
     }
 
+    /// Whether anything is stale.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.everything || !self.last.is_empty()
+    }
+
     /// Invalidates all that is pending, for every CPU, and gives the pages of
     /// unlinked tables back.
     pub(crate) fn flush<P: Platform, S: PageSource>(
@@ -132,7 +137,7 @@ impl Invalidation {
         cpu: &mut Cpu<'_, P, S>,
         regime: &impl Regime,
     ) {
-        if self.everything || !self.last.is_empty() {
+        if self.is_pending() {
             // The broken entries must be visible to every walker before the TLBI
             // is, or a walker could cache the old ones again behind it.
             regime.barrier(cpu.platform());

@@ -4,7 +4,7 @@ mod support;
 
 use hyp::descriptor::{AttributesError, Execute, MemoryType, Prot};
 use hyp::geometry::{Configuration, Features, GeometryError, Granule};
-use hyp::stage2::{CreateError, MapError, Mapping, Stage2};
+use hyp::stage2::{CreateError, Error, Mapping, Stage2};
 use support::{RW, configuration, mapping, vmid, with_vm, with_vm_of};
 
 const PAGE: u64 = 4096;
@@ -69,7 +69,7 @@ fn attributes_that_no_leaf_can_have_are_refused_before_anything_is_touched() {
             ),
             (nothing, AttributesError::NothingPermitted),
         ] {
-            assert_eq!(vm.map(cpu, &mapping), Err(MapError::Attributes(error)));
+            assert_eq!(vm.map(cpu, &mapping), Err(Error::Attributes(error)));
         }
         assert_eq!(machine.take_log(), [""; 0]);
     });

@@ -9,7 +9,7 @@ use crate::platform::Platform;
 
 pub(super) use crate::invalidate::Invalidation;
 
-impl Regime for Space<'_> {
+impl Regime for Space {
     #[inline]
     fn shape(&self) -> &Shape {
         self.geometry.shape()
