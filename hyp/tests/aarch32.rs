@@ -63,7 +63,7 @@ fn a_guest_is_loaded_by_vtcr_and_vttbr() {
             vttbr: 1 << 48 | POOL,
         };
         assert_eq!(vm.registers(machine), Some(registers));
-        assert!(vm.load(cpu));
+        assert_eq!(vm.load(cpu), Ok(()));
         assert_eq!(
             machine.take_log(),
             ["vtcr 0x80003558", "vttbr 0x1000048000000", "isb"]
