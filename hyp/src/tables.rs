@@ -3,7 +3,7 @@
 //!
 //! Left out: attributes and invalidation, which are each regime's own.
 
-use crate::addr::{Ipa, Pa};
+use crate::addr::{Ipa, IpaRange, Pa};
 use crate::cpu::Cpu;
 use crate::descriptor::{Addresses, Descriptor, Kind};
 use crate::geometry::{Level, Shape};
@@ -56,7 +56,7 @@ impl Tables {
         }
     }
 
-    /// Makes an entry that was invalid.
+    /// Makes an entry that was invalid, or broken and invalidated.
     #[inline]
     pub(crate) fn make<P: Platform>(&self, platform: &P, at: Pa, descriptor: Descriptor) {
         // A release: whoever sees the entry sees what was written before it, the
@@ -79,6 +79,15 @@ impl Tables {
         }
     }
 
+    /// Cleans a whole table that is not linked yet, and waits for it: a walker that
+    /// finds the link must find the table in memory.
+    pub(crate) fn clean_table<P: Platform>(&self, platform: &P, at: Pa) {
+        if !self.coherent_walks {
+            clean(platform, at, self.shape.granule().bytes());
+            self.barrier(platform);
+        }
+    }
+
     /// Waits until every walker sees what was stored.
     pub(crate) fn barrier<P: Platform>(&self, platform: &P) {
         if self.coherent_walks {
@@ -89,6 +98,16 @@ impl Tables {
         }
     }
 
+    /// Takes a page from the cache as an empty table, `None` where it holds none.
+    pub(crate) fn new_table<P: Platform, S: PageSource>(
+        &self,
+        cpu: &mut Cpu<'_, P, S>,
+    ) -> Option<Pa> {
+        let page = cpu.take_page()?;
+        cpu.platform().zero(page, self.shape.granule().bytes());
+        Some(page)
+    }
+
     /// Links an empty table into the invalid first entry of `run`; `None` if the cache
     /// holds no page for it.
     pub(crate) fn link_table<P: Platform, S: PageSource>(
@@ -96,14 +115,9 @@ impl Tables {
         cpu: &mut Cpu<'_, P, S>,
         run: &Run,
     ) -> Option<Table> {
-        let page = cpu.take_page()?;
-        let (platform, bytes) = (cpu.platform(), self.shape.granule().bytes());
-        platform.zero(page, bytes);
-        if !self.coherent_walks {
-            // A walker that finds the link must find the table in memory.
-            clean(platform, page, bytes);
-            self.barrier(platform);
-        }
+        let page = self.new_table(cpu)?;
+        let platform = cpu.platform();
+        self.clean_table(platform, page);
         self.make(platform, run.at(), self.addresses.table(page));
         self.clean(platform, run.at(), DESCRIPTOR_BYTES);
         cpu.pages().add_references(run.table().page, 1);
@@ -146,21 +160,38 @@ impl Tables {
         }
     }
 
-    /// The entry that decides over an address, with its level.
-    pub(crate) fn entry_at<P: Platform>(&self, platform: &P, address: Ipa) -> (Level, Descriptor) {
-        let mut table = Table {
-            page: root_page(&self.shape, self.root, address),
-            level: self.shape.start(),
-        };
+    /// Follows tables from the root to the entry that covers `address`, at `lowest` or
+    /// where no table leads on: a run that begins with this entry and ends with it,
+    /// and what it holds.
+    pub(crate) fn descend_to<P: Platform>(
+        &self,
+        platform: &P,
+        address: Ipa,
+        lowest: Level,
+    ) -> (Run, Descriptor) {
+        let page = root_page(&self.shape, self.root, address);
+        let level = self.shape.start();
+        let mut table = Table { page, level };
         loop {
-            let index = u64::from(self.shape.index(table.level, address));
-            let at = table.page.forward(index * DESCRIPTOR_BYTES);
-            let descriptor = self.read(platform, at);
-            if descriptor.kind(table.level) != Kind::Table {
-                return (table.level, descriptor);
+            let run = Run::new(&self.shape, table, self.entry_range(table.level, address));
+            let found = self.read(platform, run.at());
+            if table.level == lowest || found.kind(table.level) != Kind::Table {
+                return (run, found);
             }
-            table = self.child(descriptor, table.level);
+            table = self.child(found, table.level);
         }
+    }
+
+    /// What the entry of `level` that covers `address` covers.
+    fn entry_range(&self, level: Level, address: Ipa) -> IpaRange {
+        let bytes = self.shape.entry_bytes(level);
+        let start = address.align_down(bytes);
+        IpaRange::between(start, start.forward(bytes))
+    }
+
+    /// The page that holds an address below the size of the address space.
+    pub(crate) fn page_around(&self, address: Ipa) -> IpaRange {
+        self.entry_range(Level::PAGE, address)
     }
 }
 

@@ -252,7 +252,9 @@ impl El2 {
             if va.raw() >= space.geometry.va_limit() {
                 return Err(EntryError::BeyondVaSize(va));
             }
-            let (level, entry) = space.tables.entry_at(platform, va.as_input());
+            let va = va.as_input();
+            let (run, entry) = space.tables.descend_to(platform, va, Level::PAGE);
+            let level = run.table().level;
             let addresses = &space.tables.addresses;
             let attributes = Attributes::of(entry, addresses);
             let leaf = (entry.kind(level) == Kind::Leaf).then(|| Leaf {

@@ -4,7 +4,7 @@ use crate::addr::Ipa;
 use crate::cpu::{Cpu, OwnRegisters};
 use crate::descriptor::Kind;
 use crate::el2::geometry::Geometry;
-use crate::geometry::{ExecutionState, Features, Shape};
+use crate::geometry::{ExecutionState, Features, Level, Shape};
 use crate::invalidate::Regime;
 use crate::pages::PageSource;
 use crate::platform::Platform;
@@ -24,7 +24,8 @@ impl Space {
         if at.raw() >= self.geometry.va_limit() {
             return false;
         }
-        let (level, entry) = self.tables.entry_at(platform, at);
+        let (run, entry) = self.tables.descend_to(platform, at, Level::PAGE);
+        let level = run.table().level;
         let inside = !at.is_aligned(self.tables.shape.entry_bytes(level));
         inside && entry.kind(level) == Kind::Leaf
     }

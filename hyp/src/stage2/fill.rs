@@ -32,7 +32,7 @@ pub(super) fn fill<P: Platform, S: PageSource, C: Content<P, S>>(
     largest: Level,
     content: &C,
 ) -> Result<(), Error> {
-    let (shape, root) = (*editor.space.geometry.shape(), editor.space.root);
+    let (shape, root) = (*editor.space.geometry.shape(), editor.space.tables.root);
     let mut visitor = Fill {
         editor,
         range,
@@ -73,7 +73,7 @@ impl<P: Platform, S: PageSource, C: Content<P, S>> Visitor for Fill<'_, '_, '_, 
             let found = self.editor.read(run.at());
             let space = self.editor.space;
             if found.kind(level) == Kind::Table {
-                return Ok(Some(space.child(found, level)));
+                return Ok(Some(space.tables.child(found, level)));
             }
             if !self.content.is_said(space, found, level, run.entry_start()) {
                 return self.table_for(run, found).map(Some);

@@ -20,7 +20,7 @@ impl Regime for Space {
     }
 
     fn barrier<P: Platform>(&self, platform: &P) {
-        Space::barrier(self, platform);
+        self.tables.barrier(platform);
     }
 
     fn selected<P: Platform, S: PageSource>(
