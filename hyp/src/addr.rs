@@ -1,8 +1,8 @@
 //! Addresses and ranges of addresses, 52 bits and more from the start.
 //!
-//! `Ipa` and `Pa` keep the two address spaces apart and prove nothing else: they
+//! `Ipa`, `Va` and `Pa` keep the address spaces apart and prove nothing else: they
 //! may name memory that does not exist. `IpaRange` proves that its end does not
-//! wrap around. There is no `+` on either; what could overflow is checked once,
+//! wrap around. There is no `+` on any; what could overflow is checked once,
 //! where a request comes in.
 
 macro_rules! address {
@@ -67,7 +67,19 @@ macro_rules! address {
 }
 
 address!(Ipa, "An intermediate physical address, in bytes.");
+address!(
+    Va,
+    "A virtual address of EL2, in bytes. The walker takes it for an `Ipa`: one input \
+     address is like the other to it."
+);
 address!(Pa, "A physical address, in bytes.");
+
+impl Va {
+    /// As the walker names it.
+    pub(crate) const fn as_input(self) -> Ipa {
+        Ipa(self.0)
+    }
+}
 
 /// The IPAs from `start` up to, not including, `end`; `start <= end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +96,14 @@ impl IpaRange {
             Some(end) => Some(IpaRange { start, end }),
             None => None,
         }
+    }
+
+    /// The range from `start` up to, not including, `end`, which is not below it.
+    #[inline]
+    #[must_use]
+    pub(crate) const fn between(start: Ipa, end: Ipa) -> IpaRange {
+        debug_assert!(start.0 <= end.0);
+        IpaRange { start, end }
     }
 
     /// The range from 0 up to, not including, `end`.
@@ -125,6 +145,30 @@ impl IpaRange {
     #[must_use]
     pub const fn covers(self, start: Ipa, bytes: u64) -> bool {
         start.0 >= self.start.0 && start.0 <= self.end.0 && self.end.0 - start.0 >= bytes
+    }
+
+    /// The multiple of `bytes`, a power of two, that holds the last address; of an
+    /// empty range the one below its start.
+    #[must_use]
+    pub const fn last_aligned(self, bytes: u64) -> Ipa {
+        Ipa(self.end.0.saturating_sub(1)).align_down(bytes)
+    }
+
+    /// The largest part that begins and ends at multiples of `bytes`, a power of
+    /// two; empty where there is none.
+    #[must_use]
+    pub const fn aligned_part(self, bytes: u64) -> IpaRange {
+        let end = self.end.align_down(bytes);
+        match self.start.0.checked_add(bytes - 1) {
+            Some(up) if up & !(bytes - 1) < end.0 => IpaRange {
+                start: Ipa(up & !(bytes - 1)),
+                end,
+            },
+            _ => IpaRange {
+                start: self.start,
+                end: self.start,
+            },
+        }
     }
 
     /// What lies before `at` and what does not.
@@ -212,6 +256,24 @@ mod tests {
         let range = IpaRange::new(Ipa::new(0x1000), 0x1000).unwrap();
         assert!(range.split_at(Ipa::new(0)).0.is_empty());
         assert!(range.split_at(Ipa::new(0x9000)).1.is_empty());
+    }
+
+    #[test]
+    fn the_aligned_part_leaves_both_rests_out() {
+        let part = |start, bytes| {
+            let range = IpaRange::new(Ipa::new(start), bytes).unwrap();
+            let part = range.aligned_part(0x1000);
+            (part.start().raw(), part.bytes())
+        };
+        assert_eq!(part(0x1800, 0x3000), (0x2000, 0x2000));
+        assert_eq!(part(0x1000, 0x1000), (0x1000, 0x1000));
+        assert_eq!(part(0x1800, 0x1000).1, 0);
+    }
+
+    #[test]
+    fn the_last_address_decides_over_the_last_multiple() {
+        let range = IpaRange::new(Ipa::new(0x1800), 0x1800).unwrap();
+        assert_eq!(range.last_aligned(0x1000), Ipa::new(0x2000));
     }
 
     #[test]

@@ -14,6 +14,14 @@ pub enum Tlbi {
     Vmalle1is,
     /// `TLBI VMALLS12E1IS`.
     Vmalls12e1is,
+    /// `TLBI RIPAS2E1IS, Xt`.
+    Ripas2e1is,
+    /// `TLBI VAE2IS, Xt`; in AArch32 `TLBIMVAHIS`, whose operand is the address.
+    Vae2is,
+    /// `TLBI RVAE2IS, Xt`.
+    Rvae2is,
+    /// `TLBI ALLE2IS`; in AArch32 `TLBIALLHIS`.
+    Alle2is,
 }
 
 /// Barriers, by instruction and domain.
@@ -30,8 +38,12 @@ pub enum Barrier {
 /// Cache maintenance by address, by instruction name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CacheOperation {
-    /// `DC CVAC, Xt`.
+    /// `DC CVAC, Xt`: clean to the point of coherency.
     Cvac,
+    /// `DC CIVAC, Xt`: clean and invalidate to the point of coherency.
+    Civac,
+    /// `DC CVAU, Xt`: clean to the point of unification.
+    Cvau,
 }
 
 /// One event. Addresses are physical, in bytes.
@@ -47,6 +59,16 @@ pub enum Event {
         new: u64,
         /// Whether it was a store-release.
         release: bool,
+    },
+    /// An atomic exchange of 8 bytes of table memory that took place, acquiring and
+    /// releasing.
+    Exchange {
+        /// Where.
+        at: u64,
+        /// What was there.
+        old: u64,
+        /// What is there now.
+        new: u64,
     },
     /// Zeroing of table memory by plain stores.
     Zero {
@@ -64,17 +86,34 @@ pub enum Event {
     },
     /// A barrier.
     Barrier(Barrier),
-    /// Cache maintenance of the line that holds an address.
+    /// Cache maintenance of every line that holds a byte of a range.
     Cache {
         /// Which instruction.
         operation: CacheOperation,
-        /// The physical address.
+        /// First physical address.
         at: u64,
+        /// How much; 1 for the line that holds the address.
+        bytes: u64,
     },
+    /// `IC IALLUIS`.
+    InstructionCaches,
     /// A write of `VTCR_EL2`.
     WriteVtcr(u64),
     /// A write of `VTTBR_EL2`.
     WriteVttbr(u64),
+    /// A write of `TCR_EL2`, or of HTCR.
+    WriteTcr(u64),
+    /// A write of `TTBR0_EL2`, or of HTTBR.
+    WriteTtbr0(u64),
+    /// A write of `MAIR_EL2`, or of HMAIR0.
+    WriteMair(u64),
+    /// The dirty log was told that this range was written to.
+    Dirty {
+        /// First IPA.
+        ipa: u64,
+        /// How much.
+        bytes: u64,
+    },
     /// The page source handed out `1 << order` pages.
     Allocate {
         /// First page.

@@ -1,6 +1,6 @@
 //! Operations and answers, in the words of the contract.
 
-use crate::arch::Granule;
+use crate::arch::{Features, Granule};
 
 /// A stretch of physical or intermediate physical addresses, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,9 +11,24 @@ pub struct Span {
     pub bytes: u64,
 }
 
+/// Which tables the operations are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Regime {
+    /// Guests' Stage-2 under an AArch64 hypervisor.
+    Stage2,
+    /// EL2's own stage 1 (section E).
+    El2,
+    /// Guests' Stage-2 under an AArch32 hypervisor (section Z).
+    Aarch32,
+    /// Hyp mode's own stage 1 (section Z).
+    Aarch32Hyp,
+}
+
 /// The machine and the environment that a sequence runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Machine {
+    /// Which tables the operations are about.
+    pub regime: Regime,
     /// Translation granule.
     pub granule: Granule,
     /// Physical address size in bits.
@@ -22,6 +37,23 @@ pub struct Machine {
     pub ipa_bits: u8,
     /// Level of the root, or `None` for the fewest levels.
     pub start_level: Option<i8>,
+    /// Whether 52-bit descriptors of the 4K or 16K granule are asked for.
+    pub ds: bool,
+    /// What the machine implements; its `pa_bits`, `granule_16k` and `bbm` are not
+    /// looked at.
+    pub features: Features,
+    /// Whether the contiguous hint may be used (O1).
+    pub contiguous: bool,
+    /// FEAT_TTL.
+    pub ttl: bool,
+    /// FEAT_TLBIRANGE.
+    pub tlb_range: bool,
+    /// FEAT_VMID16, in use.
+    pub vmid16: bool,
+    /// CTR_EL0.IDC.
+    pub idc: bool,
+    /// CTR_EL0.DIC.
+    pub dic: bool,
     /// Whether table walks snoop the caches of the CPUs that write tables.
     pub coherent_walks: bool,
     /// FEAT_BBM level: 0, 1 or 2. What is above 2 counts as 2.
@@ -36,6 +68,20 @@ pub struct Machine {
     pub sentinel: Span,
 }
 
+/// Who may fetch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Execute {
+    /// Nobody.
+    #[default]
+    Never,
+    /// EL1 and EL0.
+    Both,
+    /// EL1 alone.
+    El1,
+    /// EL0 alone.
+    El0,
+}
+
 /// What a guest may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Prot {
@@ -43,8 +89,8 @@ pub struct Prot {
     pub read: bool,
     /// Stores.
     pub write: bool,
-    /// Fetches, at EL1 and EL0 alike.
-    pub execute: bool,
+    /// Fetches.
+    pub execute: Execute,
 }
 
 /// Memory type.
@@ -54,6 +100,35 @@ pub enum MemoryType {
     Normal,
     /// Device-nGnRE.
     Device,
+    /// Normal, non-cacheable.
+    NonCacheable,
+    /// Device-nGnRnE.
+    DeviceStrict,
+}
+
+/// What a range operation without further operands does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// W2.
+    UnmapWhole,
+    /// W3.
+    WriteProtect,
+    /// W4.
+    Soften,
+    /// W4.
+    Revive,
+    /// W5.
+    Flush,
+    /// W6.
+    TestYoung,
+    /// W6.
+    ClearYoung,
+    /// W7.
+    Coalesce,
+    /// T2.
+    Split,
+    /// Section D.
+    Destroy,
 }
 
 /// One operation on a VM, which is named by a small index.
@@ -80,6 +155,8 @@ pub enum Operation {
         prot: Prot,
         /// Memory type.
         memory: MemoryType,
+        /// Software bits.
+        software: u8,
         /// Pages where blocks would fit.
         pages_only: bool,
     },
@@ -91,6 +168,96 @@ pub enum Operation {
         ipa: u64,
         /// Bytes.
         size: u64,
+    },
+    /// Sections W, T2, D.
+    Range {
+        /// The VM.
+        vm: usize,
+        /// What is done.
+        action: Action,
+        /// First IPA.
+        ipa: u64,
+        /// Bytes.
+        size: u64,
+    },
+    /// T1.
+    Protect {
+        /// The VM.
+        vm: usize,
+        /// First IPA.
+        ipa: u64,
+        /// Bytes.
+        size: u64,
+        /// Permissions.
+        prot: Prot,
+    },
+    /// Section N.
+    Annotate {
+        /// The VM.
+        vm: usize,
+        /// First IPA.
+        ipa: u64,
+        /// Bytes.
+        size: u64,
+        /// Owner.
+        owner: u8,
+    },
+    /// Y4.
+    Relax {
+        /// The VM.
+        vm: usize,
+        /// Where.
+        ipa: u64,
+        /// Permissions to add.
+        prot: Prot,
+    },
+    /// Y3.
+    MakeYoung {
+        /// The VM.
+        vm: usize,
+        /// Where.
+        ipa: u64,
+    },
+    /// Y5.
+    Leaf {
+        /// The VM.
+        vm: usize,
+        /// Where.
+        ipa: u64,
+    },
+    /// B1, B2.
+    Build {
+        /// The VM.
+        vm: usize,
+        /// First IPA of the entry.
+        ipa: u64,
+        /// First PA.
+        pa: u64,
+        /// Level of the entry.
+        level: i8,
+        /// Permissions.
+        prot: Prot,
+        /// Memory type.
+        memory: MemoryType,
+        /// Software bits.
+        software: u8,
+        /// Pages where blocks would fit.
+        pages_only: bool,
+    },
+    /// B3.
+    Link {
+        /// The VM.
+        vm: usize,
+    },
+    /// B4.
+    Discard {
+        /// The VM.
+        vm: usize,
+    },
+    /// D3.
+    Conflict {
+        /// The VM.
+        vm: usize,
     },
     /// Section F.
     Free {
@@ -144,6 +311,59 @@ pub enum Refusal {
     BadAttributes,
     /// M8.
     Denied,
+    /// D1.
+    Dying,
+    /// Y2.
+    NotMapped,
+    /// N1.
+    BadOwner,
+    /// B1.
+    Busy,
+    /// B1.
+    BadLevel,
+    /// B3, B4.
+    NothingBuilt,
+    /// B3.
+    NoPath,
+    /// E4.
+    Mapped,
+    /// E5.
+    CutsBlock,
+    /// Section E.
+    NotHere,
+}
+
+/// What an entry holds (Y5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryContent {
+    /// Nothing.
+    Empty,
+    /// The name of an owner.
+    Annotated {
+        /// The owner.
+        owner: u8,
+    },
+    /// A leaf.
+    Leaf(LeafContent),
+    /// A softened leaf.
+    Softened(LeafContent),
+}
+
+/// What a leaf says (Y5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeafContent {
+    /// The PA of its first byte.
+    pub pa: u64,
+    /// Permissions.
+    pub prot: Prot,
+    /// Memory type.
+    pub memory: MemoryType,
+    /// Software bits.
+    pub software: u8,
+    /// Access flag.
+    pub young: bool,
+    /// Hardware dirty state; false without.
+    pub dirty: bool,
 }
 
 /// The answer of an operation.
@@ -156,7 +376,16 @@ pub enum Outcome {
         /// Pages in use, over all VMs.
         pages: u32,
     },
-    /// M14, U6.
+    /// W6.
+    Young(bool),
+    /// Y5.
+    Entry {
+        /// The level of the entry.
+        level: i8,
+        /// What it holds.
+        entry: EntryContent,
+    },
+    /// M14, U6, T2, B2.
     NoPages {
         /// Bytes done.
         done: u64,

@@ -17,6 +17,8 @@ mod outcome;
 pub mod wire;
 
 pub use event::{Barrier, CacheOperation, Event, Record, Tlbi};
-pub use machine::{Granule, HYPERVISOR, Machine, MachineError, Pool, SENTINEL, Window, poison};
-pub use operation::{AccessKind, MemoryType, Operation, Prot, VMS, Vm};
-pub use outcome::{AccessOutcome, FaultKind, Outcome, Refusal};
+pub use machine::{
+    Features, Granule, HYPERVISOR, Machine, MachineError, Pool, Regime, SENTINEL, Window, poison,
+};
+pub use operation::{AccessKind, Action, Execute, MemoryType, Operation, Prot, VMS, Vm};
+pub use outcome::{AccessOutcome, Entry, FaultKind, LeafContent, Outcome, Refusal};

@@ -40,6 +40,20 @@ impl Vm {
     }
 }
 
+/// Who may fetch instructions from a mapping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Execute {
+    /// Nobody.
+    #[default]
+    Never,
+    /// EL1 and EL0.
+    Both,
+    /// EL1 alone.
+    El1,
+    /// EL0 alone.
+    El0,
+}
+
 /// What a guest may do with a mapping.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Prot {
@@ -47,8 +61,8 @@ pub struct Prot {
     pub read: bool,
     /// Stores.
     pub write: bool,
-    /// Instruction fetches, at EL1 and EL0 alike.
-    pub execute: bool,
+    /// Instruction fetches.
+    pub execute: Execute,
 }
 
 /// Memory type of a mapping.
@@ -58,6 +72,51 @@ pub enum MemoryType {
     Normal,
     /// Device-nGnRE.
     Device,
+    /// Normal, inner and outer non-cacheable.
+    NonCacheable,
+    /// Device-nGnRnE.
+    DeviceStrict,
+}
+
+/// What a range operation without further operands does (contract W, T2, D).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Removes every leaf and mark that the range overlaps.
+    UnmapWhole,
+    /// Takes the permission to write.
+    WriteProtect,
+    /// Makes leaves invalid, keeping what they were.
+    Soften,
+    /// Makes softened leaves valid again.
+    Revive,
+    /// Cleans and invalidates the memory behind leaves.
+    Flush,
+    /// Asks whether any leaf is young.
+    TestYoung,
+    /// Asks the same, and makes all of them old.
+    ClearYoung,
+    /// Replaces tables that map what one block can map by that block.
+    Coalesce,
+    /// Splits blocks into pages.
+    Split,
+    /// Takes tables away from a VM that will not run any more.
+    Destroy,
+}
+
+impl Action {
+    /// All actions, in the order of their wire tags.
+    pub const ALL: [Action; 10] = [
+        Action::UnmapWhole,
+        Action::WriteProtect,
+        Action::Soften,
+        Action::Revive,
+        Action::Flush,
+        Action::TestYoung,
+        Action::ClearYoung,
+        Action::Coalesce,
+        Action::Split,
+        Action::Destroy,
+    ];
 }
 
 /// What a guest access does.
@@ -94,6 +153,8 @@ pub enum Operation {
         prot: Prot,
         /// Memory type.
         memory: MemoryType,
+        /// Software bits, 0 to 15.
+        software: u8,
         /// Write pages where blocks would fit.
         pages_only: bool,
     },
@@ -105,6 +166,96 @@ pub enum Operation {
         ipa: u64,
         /// Length.
         size: u64,
+    },
+    /// Does something to every entry that the range overlaps.
+    Range {
+        /// The VM.
+        vm: Vm,
+        /// What.
+        action: Action,
+        /// First IPA.
+        ipa: u64,
+        /// Length.
+        size: u64,
+    },
+    /// Gives exactly this range these permissions, splitting blocks that it cuts.
+    Protect {
+        /// The VM.
+        vm: Vm,
+        /// First IPA.
+        ipa: u64,
+        /// Length.
+        size: u64,
+        /// Permissions.
+        prot: Prot,
+    },
+    /// Makes exactly this range invalid, with the name of an owner in it.
+    Annotate {
+        /// The VM.
+        vm: Vm,
+        /// First IPA.
+        ipa: u64,
+        /// Length.
+        size: u64,
+        /// The owner; 0 is refused.
+        owner: u8,
+    },
+    /// Adds permissions to the leaf that covers an address.
+    Relax {
+        /// The VM.
+        vm: Vm,
+        /// Any address that the leaf covers.
+        ipa: u64,
+        /// What to add.
+        prot: Prot,
+    },
+    /// Sets the access flag of the leaf that covers an address.
+    MakeYoung {
+        /// The VM.
+        vm: Vm,
+        /// Any address that the leaf covers.
+        ipa: u64,
+    },
+    /// Asks for the entry that decides over an address.
+    Leaf {
+        /// The VM.
+        vm: Vm,
+        /// The address.
+        ipa: u64,
+    },
+    /// Builds a table that maps what one entry covers, without linking it.
+    Build {
+        /// The VM.
+        vm: Vm,
+        /// First IPA that the entry covers.
+        ipa: u64,
+        /// First PA.
+        pa: u64,
+        /// Level of the entry.
+        level: i8,
+        /// Permissions.
+        prot: Prot,
+        /// Memory type.
+        memory: MemoryType,
+        /// Software bits, 0 to 15.
+        software: u8,
+        /// Write pages where blocks would fit.
+        pages_only: bool,
+    },
+    /// Links what was built.
+    Link {
+        /// The VM.
+        vm: Vm,
+    },
+    /// Gives back what was built.
+    Discard {
+        /// The VM.
+        vm: Vm,
+    },
+    /// Answers a TLB conflict abort.
+    Conflict {
+        /// The VM.
+        vm: Vm,
     },
     /// Destroys the VM with all its tables.
     Free {
@@ -126,4 +277,29 @@ pub enum Operation {
         /// Allocations that still succeed before it.
         after: u16,
     },
+}
+
+impl Operation {
+    /// The VM that it is about; none for a failing allocation.
+    #[must_use]
+    pub const fn vm(&self) -> Option<Vm> {
+        match *self {
+            Operation::Create { vm }
+            | Operation::Map { vm, .. }
+            | Operation::Unmap { vm, .. }
+            | Operation::Range { vm, .. }
+            | Operation::Protect { vm, .. }
+            | Operation::Annotate { vm, .. }
+            | Operation::Relax { vm, .. }
+            | Operation::MakeYoung { vm, .. }
+            | Operation::Leaf { vm, .. }
+            | Operation::Build { vm, .. }
+            | Operation::Link { vm }
+            | Operation::Discard { vm }
+            | Operation::Conflict { vm }
+            | Operation::Free { vm }
+            | Operation::Access { vm, .. } => Some(vm),
+            Operation::Fail { .. } => None,
+        }
+    }
 }

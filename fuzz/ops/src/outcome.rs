@@ -1,5 +1,7 @@
 //! What an operation answers.
 
+use crate::{MemoryType, Prot};
+
 /// Why an operation was refused before it touched anything.
 /// The contract states in which order the reasons are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +28,59 @@ pub enum Refusal {
     BadAttributes,
     /// The physical range belongs to the hypervisor.
     Denied,
+    /// The VM is being destroyed.
+    Dying,
+    /// No leaf covers the address.
+    NotMapped,
+    /// The owner is 0.
+    BadOwner,
+    /// Something is built already.
+    Busy,
+    /// No entry of this level can lead to a table.
+    BadLevel,
+    /// Nothing is built.
+    NothingBuilt,
+    /// No tables lead down to the entry.
+    NoPath,
+    /// Something in the range is mapped otherwise (EL2's own regime).
+    Mapped,
+    /// The range cuts a block (EL2's own regime).
+    CutsBlock,
+    /// This regime has no such operation.
+    NotHere,
+}
+
+/// What an entry holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Entry {
+    /// Nothing.
+    Empty,
+    /// The name of an owner.
+    Annotated {
+        /// The owner.
+        owner: u8,
+    },
+    /// A leaf.
+    Leaf(LeafContent),
+    /// A leaf that was made invalid, to be revived.
+    Softened(LeafContent),
+}
+
+/// What a leaf says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LeafContent {
+    /// Physical address of its first byte.
+    pub pa: u64,
+    /// Permissions.
+    pub prot: Prot,
+    /// Memory type.
+    pub memory: MemoryType,
+    /// Software bits, 0 to 15.
+    pub software: u8,
+    /// Whether its access flag is set.
+    pub young: bool,
+    /// Whether it was written to; false without hardware dirty state.
+    pub dirty: bool,
 }
 
 /// What the subject answers to an operation.
@@ -37,6 +92,15 @@ pub enum Outcome {
     Freed {
         /// Pages in use, over all VMs.
         pages: u32,
+    },
+    /// Done; whether any leaf in the range was young.
+    Young(bool),
+    /// The entry that decides over an address.
+    Entry {
+        /// Its level.
+        level: i8,
+        /// What it holds.
+        entry: Entry,
     },
     /// Stopped at an entry boundary for want of pages; can be continued.
     NoPages {
