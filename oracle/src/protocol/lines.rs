@@ -74,13 +74,15 @@ impl Lines {
     /// the pool is skipped at once.
     pub(super) fn clean(&mut self, tables: &Tables, by: u8, stretch: Range<u64>) {
         let Range { start, end } = tables.within(stretch);
-        for line in (start & !(LINE - 1)..end).step_by(LINE as usize) {
+        let mut line = start & !(LINE - 1);
+        while line < end {
             if let Some((word, bit)) = index(tables, line)
                 && let Some(word) = self.cleaning.get_mut(word)
             {
                 *word |= bit;
                 self.cpu(by).issued.push(line);
             }
+            line += LINE;
         }
     }
 
