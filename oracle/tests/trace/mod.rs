@@ -7,6 +7,7 @@
 // Each test file uses its own part.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod machines;
 pub mod session;
 
 use std::cell::RefCell;
@@ -16,7 +17,8 @@ use oracle::arch::{Features, Granule};
 use oracle::event::{Barrier, CacheOperation, Event, Record, Tlbi};
 use oracle::judge::Observer;
 use oracle::ledger::Work;
-use oracle::operation::{Machine, Span};
+use oracle::operation::{Machine, Regime, Span};
+use oracle::protocol::InPlace;
 use oracle::verdict::{Class, Finding};
 use oracle::walk::{Memory, Registers, Stage2};
 
@@ -41,10 +43,19 @@ pub const CHANGE: Work = Work::Change { capacity: CAPACITY };
 
 pub fn machine() -> Machine {
     Machine {
+        regime: Regime::Stage2,
         granule: Granule::K4,
         pa_bits: 40,
         ipa_bits: 40,
         start_level: None,
+        ds: false,
+        features: Features::of_contract(40),
+        contiguous: false,
+        ttl: false,
+        tlb_range: false,
+        vmid16: false,
+        idc: false,
+        dic: false,
         coherent_walks: true,
         bbm: 0,
         cache_pages: None,
@@ -156,6 +167,7 @@ pub fn clean(at: u64) -> Event {
     Event::Cache {
         operation: CacheOperation::Cvac,
         at,
+        bytes: 1,
     }
 }
 
@@ -176,7 +188,7 @@ impl Words {
     pub fn apply(&self, event: &Event) {
         let mut words = self.0.borrow_mut();
         match *event {
-            Event::Store { at, new, .. } => {
+            Event::Store { at, new, .. } | Event::Exchange { at, new, .. } => {
                 words.insert(at, new);
             }
             Event::Zero { at, bytes } => {
@@ -229,7 +241,11 @@ pub fn bench() -> Observer {
 }
 
 pub fn bench_on(machine: &Machine) -> Observer {
-    let mut observer = Observer::new(machine, stage2());
+    bench_of(machine, stage2())
+}
+
+pub fn bench_of(machine: &Machine, stage2: Stage2) -> Observer {
+    let mut observer = Observer::new(machine, stage2);
     create(&mut observer, 0, ROOT);
     observer.protocol.enter(0, 1, VTTBR);
     run(
@@ -264,7 +280,17 @@ pub fn mapped() -> Observer {
 
 /// One operation.
 pub fn run(observer: &mut Observer, work: Work, events: &[Event]) -> Result<(), Finding> {
-    observer.begin(work);
+    run_as(observer, work, InPlace::default(), events)
+}
+
+/// One operation, which may change these in place.
+pub fn run_as(
+    observer: &mut Observer,
+    work: Work,
+    in_place: InPlace,
+    events: &[Event],
+) -> Result<(), Finding> {
+    observer.begin(work, in_place);
     for &event in events {
         observer.event(&record(event))?;
     }
