@@ -18,11 +18,13 @@
 mod error;
 mod expectation;
 mod fields;
+mod machine;
 mod number;
 mod parse;
 mod print;
 
 pub use error::{ErrorKind, ParseError};
+pub use machine::{MachineFault, Misplaced};
 pub use parse::parse;
 
 /// Prints a machine, an operation or an answer in the words of this format:

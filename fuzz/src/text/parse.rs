@@ -5,6 +5,7 @@ use ops::{AccessKind, Granule, Machine, MemoryType, Operation, Pool, Prot, VMS, 
 use super::error::{ErrorKind, ParseError};
 use super::expectation;
 use super::fields::{Fields, Line, Word, Words, alternatives};
+use super::machine::MachineFault;
 use super::print::{access_word, granule_word, memory_word};
 use crate::sequence::{Sequence, Step};
 use crate::wire::MAX_OPERATIONS;
@@ -60,9 +61,12 @@ fn machine_line(line: Line<'_>) -> Result<Machine, ParseError> {
     let fields = Fields::take(&mut words, &MACHINE_KEYS, &[])?;
     let machine = machine(&fields)?;
     words.finish()?;
-    machine
-        .check()
-        .map_err(|error| verb.error(ErrorKind::Machine(error)))?;
+    machine.check().map_err(|error| {
+        let fault = MachineFault::of(&machine, error);
+        // Where the key at fault is not given, what it collides with is.
+        let word = fields.key(fault.key()).or_else(|| fields.key("pool"));
+        word.unwrap_or(verb).error(ErrorKind::Machine(fault))
+    })?;
     Ok(machine)
 }
 
