@@ -13,6 +13,7 @@ mod event;
 mod machine;
 pub mod mailbox;
 mod operation;
+mod options;
 mod outcome;
 pub mod wire;
 
