@@ -7,15 +7,18 @@
 
 use hyp::addr::{Ipa, Pa};
 use hyp::cpu::Cpu;
-use hyp::descriptor::{MemoryType, Prot};
-use hyp::geometry::{Configuration, Granule};
+use hyp::descriptor::{Execute, MemoryType, Prot};
+use hyp::geometry::{Configuration, Features, Granule};
 use hyp::pages::{PageInfo, Pool};
 use hyp::platform::Platform;
 use hyp::stage2::{Mapping, Stage2};
 use hyp::vmid::Vmid;
 use std::hint::black_box;
 use std::process::{Command, ExitCode};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::Release};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
 
 const POOL_PAGES: usize = 640;
 const GIB: u64 = 1 << 30;
@@ -52,6 +55,14 @@ impl Platform for Memory {
     fn store_release(&self, at: Pa, value: u64) {
         Memory::word(at).store(value, Release);
     }
+    fn compare_exchange(&self, at: Pa, old: u64, new: u64) -> Result<(), u64> {
+        Memory::word(at)
+            .compare_exchange(old, new, AcqRel, Acquire)
+            .map(drop)
+    }
+    fn swap(&self, at: Pa, new: u64) -> u64 {
+        Memory::word(at).swap(new, AcqRel)
+    }
     fn zero(&self, at: Pa, bytes: u64) {
         for offset in (0..bytes).step_by(8) {
             Memory::word(at.forward(offset)).store(0, Relaxed);
@@ -60,17 +71,30 @@ impl Platform for Memory {
     fn tlbi_ipas2e1is(&self, operand: u64) {
         black_box(operand);
     }
+    fn tlbi_ripas2e1is(&self, operand: u64) {
+        black_box(operand);
+    }
     fn tlbi_vmalle1is(&self) {}
     fn tlbi_vmalls12e1is(&self) {}
+    fn tlbi_vae2is(&self, _: u64) {}
+    fn tlbi_rvae2is(&self, _: u64) {}
+    fn tlbi_alle2is(&self) {}
     fn dsb_ishst(&self) {}
     fn dsb_ish(&self) {}
     fn isb(&self) {}
     fn dc_cvac(&self, _: Pa) {}
+    fn dc_civac(&self, _: Pa, _: u64) {}
+    fn dc_cvau(&self, _: Pa, _: u64) {}
+    fn ic_ialluis(&self) {}
     fn cache_line_bytes(&self) -> u64 {
         64
     }
     fn write_vtcr_el2(&self, _: u64) {}
     fn write_vttbr_el2(&self, _: u64) {}
+    fn write_tcr_el2(&self, _: u64) {}
+    fn write_ttbr0_el2(&self, _: u64) {}
+    fn write_mair_el2(&self, _: u64) {}
+    fn mark_dirty(&self, _: Ipa, _: u64) {}
 }
 
 /// A VM with 4K pages and a 40-bit IPA, and a full page cache. Leaked, since
@@ -97,7 +121,10 @@ impl Bench {
             ipa_bits: 48,
             pa_bits: 48,
             start_level: None,
+            ds: false,
+            contiguous: false,
             coherent_walks: true,
+            features: Features::default(),
         };
         vm.create(&mut cpu, &configuration, vmid(1), &[])
             .expect("the configuration is legal");
@@ -126,9 +153,10 @@ fn mapping(ipa: u64, bytes: u64) -> Mapping {
         prot: Prot {
             read: true,
             write: true,
-            execute: false,
+            execute: Execute::Never,
         },
         memory: MemoryType::Normal,
+        software: 0,
         pages_only: true,
     }
 }
@@ -277,5 +305,5 @@ fn count_instructions(case: &Case) -> std::io::Result<u64> {
 }
 
 fn vmid(number: u16) -> Vmid {
-    Vmid::new(number).expect("1 to 255")
+    Vmid::new(number).expect("it is not 0")
 }

@@ -28,5 +28,6 @@ pub mod geometry;
 pub mod pages;
 pub mod platform;
 pub mod stage2;
+mod tlbi;
 pub mod vmid;
 mod walk;

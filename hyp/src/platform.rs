@@ -1,6 +1,9 @@
 //! What the code that changes tables asks of the machine: one method for each
 //! instruction that another observer can tell.
 //!
+//! `mark_dirty` alone is not an instruction: it is where a record that hardware made
+//! in the tables goes when it leaves them.
+//!
 //! A hypervisor implements `Platform` once for each CPU with a line of assembly
 //! per method. Memory is named by physical address, since only the
 //! implementation knows where this CPU sees it. Left out: page allocation, which
@@ -10,7 +13,7 @@
 //! HCR_EL2.{E2H, TGE} other than {1, 1} around them: with both set,
 //! `TLBI VMALLE1IS` acts on EL2&0 (AArch64.TLBI, ELIsInHost).
 
-use crate::addr::Pa;
+use crate::addr::{Ipa, Pa};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -26,17 +29,40 @@ pub trait Platform {
     /// (`STLR`).
     fn store_release(&self, at: Pa, value: u64);
 
+    /// Stores `new` over `old`, at once for every observer, hardware's own updates
+    /// included; ordered on both sides (`CASAL`, or `LDAXR` and `STLXR`).
+    ///
+    /// # Errors
+    /// What was there instead of `old`; nothing is stored then.
+    fn compare_exchange(&self, at: Pa, old: u64, new: u64) -> Result<(), u64>;
+
+    /// Stores `new` and returns what it replaced, at once for every observer;
+    /// ordered on both sides (`SWPAL`, or `LDAXR` and `STLXR`).
+    fn swap(&self, at: Pa, new: u64) -> u64;
+
     /// Zeroes table memory; `bytes` is a multiple of the granule.
     fn zero(&self, at: Pa, bytes: u64);
 
     /// `TLBI IPAS2E1IS, Xt`; bits 39:0 hold `IPA[51:12]`.
     fn tlbi_ipas2e1is(&self, operand: u64);
 
+    /// `TLBI RIPAS2E1IS, Xt`. Called only with FEAT_TLBIRANGE.
+    fn tlbi_ripas2e1is(&self, operand: u64);
+
     /// `TLBI VMALLE1IS`.
     fn tlbi_vmalle1is(&self);
 
     /// `TLBI VMALLS12E1IS`.
     fn tlbi_vmalls12e1is(&self);
+
+    /// `TLBI VAE2IS, Xt`; bits 43:0 hold `VA[55:12]`.
+    fn tlbi_vae2is(&self, operand: u64);
+
+    /// `TLBI RVAE2IS, Xt`. Called only with FEAT_TLBIRANGE.
+    fn tlbi_rvae2is(&self, operand: u64);
+
+    /// `TLBI ALLE2IS`.
+    fn tlbi_alle2is(&self);
 
     /// `DSB ISHST`.
     fn dsb_ishst(&self);
@@ -50,6 +76,16 @@ pub trait Platform {
     /// `DC CVAC` of the line that holds this physical address.
     fn dc_cvac(&self, at: Pa);
 
+    /// `DC CIVAC` of every line that holds a byte of this range of physical memory,
+    /// a guest's or a table's.
+    fn dc_civac(&self, at: Pa, bytes: u64);
+
+    /// `DC CVAU` of every line that holds a byte of this range.
+    fn dc_cvau(&self, at: Pa, bytes: u64);
+
+    /// `IC IALLUIS`.
+    fn ic_ialluis(&self);
+
     /// Bytes of the smallest data cache line (`CTR_EL0.DminLine`).
     fn cache_line_bytes(&self) -> u64;
 
@@ -58,6 +94,23 @@ pub trait Platform {
 
     /// Writes `VTTBR_EL2`.
     fn write_vttbr_el2(&self, value: u64);
+
+    /// Writes `TCR_EL2`.
+    fn write_tcr_el2(&self, value: u64);
+
+    /// Writes `TTBR0_EL2`.
+    fn write_ttbr0_el2(&self, value: u64);
+
+    /// Writes `MAIR_EL2`.
+    fn write_mair_el2(&self, value: u64);
+
+    /// Tells the hypervisor's dirty log of a VM's memory that hardware recorded as
+    /// written (`S2AP[1]` beside DBM) where the record leaves the tables: its leaf is
+    /// removed or replaced, or loses write permission. Called after the store that
+    /// took the record away and while the address space is locked, so that the log
+    /// never lacks what the tables no longer say; it must not come back to the
+    /// address space.
+    fn mark_dirty(&self, ipa: Ipa, bytes: u64);
 
     /// What this CPU does while another one holds a lock that it wants.
     fn wait(&self) {

@@ -1,25 +1,28 @@
 //! VMIDs: which virtual machine a TLB entry belongs to.
 //!
-//! Left out in this version: 16-bit VMIDs (VTCR_EL2.VS = 1), allocation and
-//! rollover.
+//! Left out: whether the machine has all 16 bits, which the geometry knows
+//! (`Geometry::vmid_field`); allocation and rollover.
 
-use core::num::NonZeroU8;
+use core::num::NonZeroU16;
 
-/// A VMID of 8 bits. Never 0, which `VTTBR_EL2` holds while no guest is loaded.
+/// A VMID of 16 bits. Never 0, which `VTTBR_EL2` holds while no guest is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Vmid(NonZeroU8);
+pub struct Vmid(NonZeroU16);
 
 impl Vmid {
-    /// The VMID of this number, 1 to 255, or `None`.
+    /// The VMID of this number, or `None` for 0.
     #[must_use]
-    pub fn new(number: u16) -> Option<Vmid> {
-        u8::try_from(number).ok().and_then(NonZeroU8::new).map(Vmid)
+    pub const fn new(number: u16) -> Option<Vmid> {
+        match NonZeroU16::new(number) {
+            Some(number) => Some(Vmid(number)),
+            None => None,
+        }
     }
 
-    /// `VTTBR_EL2.VMID` in its place.
+    /// Its number.
     #[must_use]
-    pub const fn field(self) -> u64 {
-        (self.0.get() as u64) << 48
+    pub const fn number(self) -> u16 {
+        self.0.get()
     }
 }
 
@@ -28,9 +31,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_1_to_255_are_vmids() {
+    fn zero_is_no_vmid() {
         assert_eq!(Vmid::new(0), None);
-        assert_eq!(Vmid::new(256), None);
-        assert_eq!(Vmid::new(255).map(Vmid::field), Some(0xff << 48));
+        assert_eq!(Vmid::new(u16::MAX).map(Vmid::number), Some(u16::MAX));
     }
 }

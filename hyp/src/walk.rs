@@ -5,7 +5,7 @@
 //! without a parent: each is shown by itself, since each is a page of its own.
 
 use crate::addr::{Ipa, IpaRange, Pa};
-use crate::geometry::{Geometry, Level};
+use crate::geometry::{Level, Shape};
 
 /// Bytes of a descriptor.
 pub(crate) const DESCRIPTOR_BYTES: u64 = 8;
@@ -30,11 +30,11 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    fn new(geometry: &Geometry, table: Table, range: IpaRange) -> Run {
-        let index = geometry.index(table.level, range.start());
+    fn new(shape: &Shape, table: Table, range: IpaRange) -> Run {
+        let index = shape.index(table.level, range.start());
         Run {
             table,
-            entry_bytes: geometry.entry_bytes(table.level),
+            entry_bytes: shape.entry_bytes(table.level),
             index,
             range,
         }
@@ -144,46 +144,47 @@ pub(crate) trait Visitor {
     /// which the first entry that is left leads, or `None` if none is left.
     fn visit(&mut self, run: &mut Run) -> Result<Option<Table>, Self::Stop>;
 
-    /// Comes back from `child`, to which the first entry of `run` leads.
-    fn leave(&mut self, run: &Run, child: Table);
+    /// Comes back from `child`, to which the first entry of `run` leads, once the
+    /// whole of the range below it was visited.
+    fn leave(&mut self, run: &Run, child: Table) -> Result<(), Self::Stop>;
 }
 
 /// Walks `range` from the root at `root` on.
 pub(crate) fn walk<V: Visitor>(
-    geometry: &Geometry,
+    shape: &Shape,
     root: Pa,
     range: IpaRange,
     visitor: &mut V,
 ) -> Result<(), V::Stop> {
-    let level = geometry.start();
-    let table_bytes = geometry.table_bytes(level);
+    let level = shape.start();
+    let table_bytes = shape.table_bytes(level);
     let mut rest = range;
     while !rest.is_empty() {
         let table_start = rest.start().align_down(table_bytes);
         let (here, beyond) = rest.split_at(table_start.forward(table_bytes));
-        let page = root_page(geometry, root, table_start);
-        descend(geometry, Table { page, level }, here, visitor)?;
+        let page = root_page(shape, root, table_start);
+        descend(shape, Table { page, level }, here, visitor)?;
         rest = beyond;
     }
     Ok(())
 }
 
 /// The page of the root whose table covers `ipa`.
-pub(crate) fn root_page(geometry: &Geometry, root: Pa, ipa: Ipa) -> Pa {
-    let number = ipa.raw() / geometry.table_bytes(geometry.start());
-    root.forward(number * geometry.granule().bytes())
+pub(crate) fn root_page(shape: &Shape, root: Pa, ipa: Ipa) -> Pa {
+    let number = ipa.raw() / shape.table_bytes(shape.start());
+    root.forward(number * shape.granule().bytes())
 }
 
 fn descend<V: Visitor>(
-    geometry: &Geometry,
+    shape: &Shape,
     table: Table,
     range: IpaRange,
     visitor: &mut V,
 ) -> Result<(), V::Stop> {
-    let mut run = Run::new(geometry, table, range);
+    let mut run = Run::new(shape, table, range);
     while let Some(child) = visitor.visit(&mut run)? {
-        descend(geometry, child, run.first_entry_range(), visitor)?;
-        visitor.leave(&run, child);
+        descend(shape, child, run.first_entry_range(), visitor)?;
+        visitor.leave(&run, child)?;
         run.skip(1);
         if run.range().is_empty() {
             break;

@@ -47,7 +47,12 @@ pub(super) fn map<P: Platform, S: PageSource>(
         pending,
         stored: false,
     };
-    let result = walk(&space.geometry, space.root, request.range, &mut visitor);
+    let result = walk(
+        space.geometry.shape(),
+        space.root,
+        request.range,
+        &mut visitor,
+    );
     if visitor.stored {
         // A walker that finds a new entry invalid may not do so after this.
         space.barrier(visitor.cpu.platform());
@@ -57,10 +62,10 @@ pub(super) fn map<P: Platform, S: PageSource>(
 
 /// The level of the largest leaf for which IPA and PA are aligned alike.
 fn largest_leaf(space: &Space<'_>, offset: u64, pages_only: bool) -> Level {
-    let mut level = space.geometry.start();
+    let mut level = space.geometry.shape().start();
     while level < Level::PAGE {
-        let aligned = Pa::new(offset).is_aligned(space.geometry.entry_bytes(level));
-        if !pages_only && aligned && space.geometry.holds_leaves(level) {
+        let aligned = Pa::new(offset).is_aligned(space.geometry.shape().entry_bytes(level));
+        if !pages_only && aligned && space.geometry.shape().holds_leaves(level) {
             break;
         }
         level = level.below();
@@ -102,7 +107,9 @@ impl<P: Platform, S: PageSource> Visitor for Map<'_, '_, '_, P, S> {
         Ok(None)
     }
 
-    fn leave(&mut self, _: &Run, _: Table) {}
+    fn leave(&mut self, _: &Run, _: Table) -> Result<(), Stopped> {
+        Ok(())
+    }
 }
 
 impl<P: Platform, S: PageSource> Map<'_, '_, '_, P, S> {
@@ -143,7 +150,7 @@ impl<P: Platform, S: PageSource> Map<'_, '_, '_, P, S> {
         let at = run.range().start();
         let left = self.request.range.split_at(at).1.bytes();
         let below = level.below().max(self.largest);
-        level.distance_to(self.space.geometry.leaf_level(below, at, left))
+        level.distance_to(self.space.geometry.shape().leaf_level(below, at, left))
     }
 
     /// Writes the first `count` entries of `run`, all within the range.
@@ -193,7 +200,7 @@ impl<P: Platform, S: PageSource> Map<'_, '_, '_, P, S> {
         for _ in 0..left {
             let found = self.space.read(self.cpu.platform(), slot.at);
             if found.is_valid() && found != self.leaf(level, slot.ipa) {
-                self.break_for_replacement(slot, found, level);
+                self.break_for_replacement(run, slot, found);
                 broken += 1;
             }
             slot = slot.next(run);
@@ -205,14 +212,15 @@ impl<P: Platform, S: PageSource> Map<'_, '_, '_, P, S> {
         self.pending.flush(self.cpu, self.space);
     }
 
-    fn break_for_replacement(&mut self, slot: Slot, found: Descriptor, level: Level) {
+    fn break_for_replacement(&mut self, run: &Run, slot: Slot, found: Descriptor) {
+        let level = run.table().level;
         self.space.break_entry(self.cpu.platform(), slot.at);
         if found.kind(level) == Kind::Table {
-            self.pending.add_subtree();
+            self.pending.add_subtree(slot.ipa, run.entry_bytes());
             self.space
                 .retire(self.cpu, self.space.child(found, level), &mut self.pending);
         } else {
-            self.pending.add_entry(slot.ipa);
+            self.pending.add_leaves(slot.ipa, run.entry_bytes(), level);
         }
     }
 }

@@ -12,7 +12,7 @@ mod unmap;
 
 use crate::addr::{Ipa, IpaRange, Pa, PaRange};
 use crate::cpu::{Cpu, Registers};
-use crate::descriptor::{Attributes, Format, MemoryType, Prot};
+use crate::descriptor::{Attributes, AttributesError, Format, MemoryType, Prot};
 use crate::geometry::{Configuration, Geometry, GeometryError, RootError};
 use crate::pages::PageSource;
 use crate::platform::{Guarded, Platform};
@@ -34,6 +34,8 @@ pub struct Mapping {
     pub prot: Prot,
     /// Memory type.
     pub memory: MemoryType,
+    /// Bits for software in each leaf, at most 4.
+    pub software: u8,
     /// Write pages where blocks would fit.
     pub pages_only: bool,
 }
@@ -58,6 +60,8 @@ pub enum CreateError {
     Exists,
     /// The configuration is illegal.
     Configuration(GeometryError),
+    /// The machine's VMIDs are narrower than this one.
+    Vmid(Vmid),
     /// The page source has no aligned run of `1 << order` pages.
     NoMemory {
         /// Binary logarithm of the pages of the root.
@@ -78,9 +82,8 @@ pub enum MapError {
     Range(RangeError),
     /// The physical range ends here, past the output size. Nothing has changed.
     BeyondOutputSize(Pa),
-    /// Permissions and memory type exclude each other, or nothing is permitted.
-    /// Nothing has changed.
-    Attributes(Prot, MemoryType),
+    /// No leaf can have these attributes. Nothing has changed.
+    Attributes(AttributesError),
     /// The physical range overlaps this one, which no guest may be given.
     /// Nothing has changed.
     Denied(PaRange),
@@ -144,7 +147,8 @@ impl<'a> Stage2<'a> {
             if page_bytes != geometry.granule().bytes() {
                 return Err(CreateError::PageSize(page_bytes));
             }
-            *slot = Some(new_space(cpu, geometry, vmid, denied)?);
+            let vmid_field = geometry.vmid_field(vmid).ok_or(CreateError::Vmid(vmid))?;
+            *slot = Some(new_space(cpu, geometry, vmid_field, denied)?);
             Ok(())
         })
     }
@@ -197,11 +201,12 @@ impl<'a> Stage2<'a> {
             let mut pending = Invalidation::new();
             unmap::remove(cpu, &space, space.geometry.ipa_space(), &mut pending);
             // Whatever was in the tables: the VMID may be used again.
-            pending.add_subtree();
+            pending.add_all();
             pending.flush(cpu, &space);
             // No walk may start from the root once it is given back.
             cpu.unload(space.registers);
-            cpu.pages().release(space.root, space.geometry.root_order());
+            cpu.pages()
+                .release(space.root, space.geometry.shape().root_order());
         });
     }
 
@@ -216,6 +221,19 @@ impl<'a> Stage2<'a> {
         })
     }
 
+    /// Answers a TLB conflict abort on the address space, which FEAT_BBM at level 2
+    /// permits while a block and its table are exchanged: nothing under its VMID is
+    /// cached any more. Returns whether there is one; where not, nothing has changed.
+    pub fn conflict<P: Platform, S: PageSource>(&self, cpu: &mut Cpu<'_, P, S>) -> bool {
+        self.with(cpu.platform(), |slot| {
+            let Some(space) = slot else { return false };
+            let mut pending = Invalidation::new();
+            pending.add_all();
+            pending.flush(cpu, space);
+            true
+        })
+    }
+
     /// The registers that select the address space, if there is one.
     pub fn registers<P: Platform>(&self, platform: &P) -> Option<Registers> {
         self.with(platform, |slot| slot.as_ref().map(|space| space.registers))
@@ -226,7 +244,7 @@ impl<'a> Stage2<'a> {
     pub fn levels_below_root<P: Platform>(&self, platform: &P) -> Option<u8> {
         self.with(platform, |slot| {
             slot.as_ref()
-                .map(|space| space.geometry.levels_below_root())
+                .map(|space| space.geometry.shape().levels_below_root())
         })
     }
 
@@ -242,21 +260,21 @@ impl<'a> Stage2<'a> {
 fn new_space<'a, P: Platform, S: PageSource>(
     cpu: &Cpu<'_, P, S>,
     geometry: Geometry,
-    vmid: Vmid,
+    vmid_field: u64,
     denied: &'a [PaRange],
 ) -> Result<Space<'a>, CreateError> {
-    let order = geometry.root_order();
+    let order = geometry.shape().root_order();
     let root = cpu
         .pages()
         .allocate(order)
         .ok_or(CreateError::NoMemory { order })?;
-    let vttbr = geometry.vttbr(root, vmid).map_err(|error| {
+    let base_field = geometry.base_field(root).map_err(|error| {
         cpu.pages().release(root, order);
         CreateError::Root(error)
     })?;
     let registers = Registers {
         vtcr: geometry.vtcr(),
-        vttbr,
+        vttbr: base_field | vmid_field,
     };
     let format = Format::new(&geometry);
     let space = Space {
@@ -266,8 +284,8 @@ fn new_space<'a, P: Platform, S: PageSource>(
         registers,
         denied,
     };
-    cpu.platform().zero(root, geometry.root_bytes());
-    space.clean(cpu.platform(), root, geometry.root_bytes());
+    cpu.platform().zero(root, geometry.shape().root_bytes());
+    space.clean(cpu.platform(), root, geometry.shape().root_bytes());
     // Before VTTBR_EL2 can name it, the root reads zero for every walker.
     space.barrier(cpu.platform());
     Ok(space)
@@ -281,6 +299,7 @@ fn check_mapping(space: &Space<'_>, mapping: &Mapping) -> Result<Request, MapErr
         bytes,
         prot,
         memory,
+        software,
         pages_only,
     } = *mapping;
     check_bytes(space, &[ipa.raw(), pa.raw(), bytes], bytes).map_err(MapError::Range)?;
@@ -288,10 +307,11 @@ fn check_mapping(space: &Space<'_>, mapping: &Mapping) -> Result<Request, MapErr
     let range = IpaRange::new(ipa, bytes).ok_or(wraps(ipa.raw()))?;
     let target = PaRange::new(pa, bytes).ok_or(wraps(pa.raw()))?;
     check_ipa_size(space, range).map_err(MapError::Range)?;
-    if target.end().raw() > space.geometry.pa_limit() {
+    if target.end().raw() > space.geometry.shape().pa_limit() {
         return Err(MapError::BeyondOutputSize(target.end()));
     }
-    let attributes = Attributes::new(prot, memory).ok_or(MapError::Attributes(prot, memory))?;
+    let attributes =
+        Attributes::new(&space.format, prot, memory, software).map_err(MapError::Attributes)?;
     match space.denied.iter().find(|denied| denied.overlaps(target)) {
         Some(denied) => Err(MapError::Denied(*denied)),
         None => Ok(Request {

@@ -123,7 +123,7 @@ impl Space<'_> {
 
         self.break_entry(cpu.platform(), run.at());
         self.clean(cpu.platform(), run.at(), DESCRIPTOR_BYTES);
-        pending.add_entry(run.entry_start());
+        pending.add_leaves(run.entry_start(), run.entry_bytes(), run.table().level);
         pending.flush(cpu, self);
         self.make(cpu.platform(), run.at(), self.format.table(page));
         self.clean(cpu.platform(), run.at(), DESCRIPTOR_BYTES);
@@ -133,7 +133,7 @@ impl Space<'_> {
     /// Fills a table that is not linked yet with the parts of a block.
     fn fill<P: Platform>(&self, platform: &P, page: Pa, level: Level, block: Descriptor) {
         let attributes = self.format.attributes(block);
-        let part_bytes = self.geometry.entry_bytes(level);
+        let part_bytes = self.geometry.shape().entry_bytes(level);
         let mut pa = self.format.address(block);
         for index in 0..self.geometry.granule().entries() {
             let at = page.forward(u64::from(index) * DESCRIPTOR_BYTES);
@@ -183,10 +183,10 @@ impl Space<'_> {
     /// The block that `ipa` lies inside of, with its level and first IPA; `None`
     /// where `ipa` is an entry boundary of what is mapped there, or nothing is.
     pub(super) fn block_cut_at<P: Platform>(&self, platform: &P, ipa: Ipa) -> Option<Cut> {
-        let mut level = self.geometry.start();
-        let mut page = crate::walk::root_page(&self.geometry, self.root, ipa);
-        while !ipa.is_aligned(self.geometry.entry_bytes(level)) {
-            let index = u64::from(self.geometry.index(level, ipa));
+        let mut level = self.geometry.shape().start();
+        let mut page = crate::walk::root_page(self.geometry.shape(), self.root, ipa);
+        while !ipa.is_aligned(self.geometry.shape().entry_bytes(level)) {
+            let index = u64::from(self.geometry.shape().index(level, ipa));
             let descriptor = self.read(platform, page.forward(index * DESCRIPTOR_BYTES));
             match descriptor.kind(level) {
                 Kind::Invalid => return None,

@@ -44,7 +44,7 @@ pub(super) fn remove<P: Platform, S: PageSource>(
         space,
         pending,
     };
-    let Ok(()) = walk(&space.geometry, space.root, range, &mut visitor);
+    let Ok(()) = walk(space.geometry.shape(), space.root, range, &mut visitor);
 }
 
 /// Tables that splitting takes at both ends of a range together.
@@ -58,7 +58,10 @@ fn pages_to_split<P: Platform>(platform: &P, space: &Space<'_>, range: IpaRange)
 /// Tables from a block down to the level at which the cut is a boundary.
 fn pages_below(space: &Space<'_>, cut: &Cut) -> u8 {
     let mut level = cut.level;
-    while !cut.ipa.is_aligned(space.geometry.entry_bytes(level)) {
+    while !cut
+        .ipa
+        .is_aligned(space.geometry.shape().entry_bytes(level))
+    {
         level = level.below();
     }
     cut.level.distance_to(level)
@@ -73,7 +76,7 @@ fn shared_pages(space: &Space<'_>, start: Option<Cut>, end: Option<Cut>) -> u8 {
     let mut level = start.level;
     let mut shared = 0;
     while shared < most {
-        let entry_bytes = space.geometry.entry_bytes(level);
+        let entry_bytes = space.geometry.shape().entry_bytes(level);
         if start.ipa.align_down(entry_bytes) != end.ipa.align_down(entry_bytes) {
             break;
         }
@@ -107,15 +110,16 @@ impl<P: Platform, S: PageSource> Visitor for Unmap<'_, '_, '_, P, S> {
         Ok(None)
     }
 
-    fn leave(&mut self, run: &Run, child: Table) {
+    fn leave(&mut self, run: &Run, child: Table) -> Result<(), Infallible> {
         if self.cpu.pages().references(child.page) == 0 {
             self.space.break_entry(self.cpu.platform(), run.at());
             self.space
                 .clean(self.cpu.platform(), run.at(), DESCRIPTOR_BYTES);
-            self.pending.add_entry(run.entry_start());
+            self.pending.add_table(run.entry_start(), run.entry_bytes());
             self.pending.retire(self.cpu.pages(), child.page);
             self.cpu.pages().drop_references(run.table().page, 1);
         }
+        Ok(())
     }
 }
 
@@ -147,9 +151,10 @@ impl<P: Platform, S: PageSource> Unmap<'_, '_, '_, P, S> {
             if found.is_valid() {
                 space.break_entry(platform, slot.at);
                 if found.kind(level) == Kind::Table {
+                    self.pending.add_subtree(slot.ipa, run.entry_bytes());
                     self.retire_table(found, level);
                 } else {
-                    self.pending.add_entry(slot.ipa);
+                    self.pending.add_leaves(slot.ipa, run.entry_bytes(), level);
                 }
                 removed += 1;
             }
@@ -164,7 +169,6 @@ impl<P: Platform, S: PageSource> Unmap<'_, '_, '_, P, S> {
     /// Retires a table that was unlinked with all that is below it. Breaking its
     /// entry broke them all, and its own entries stay as they are.
     fn retire_table(&mut self, found: Descriptor, level: Level) {
-        self.pending.add_subtree();
         let table = self.space.child(found, level);
         self.space.retire(self.cpu, table, self.pending);
     }

@@ -2,8 +2,8 @@
 
 use hyp::addr::{Ipa, Pa};
 use hyp::cpu::Cpu;
-use hyp::descriptor::{MemoryType, Prot};
-use hyp::geometry::{Configuration, Granule};
+use hyp::descriptor::{Execute, MemoryType, Prot};
+use hyp::geometry::{Configuration, Features, Granule};
 use hyp::pages::{PageInfo, Pool};
 use hyp::platform::Platform;
 use hyp::stage2::{Mapping, Stage2};
@@ -15,12 +15,12 @@ pub(crate) const POOL_PAGES: usize = 64;
 pub(crate) const RW: Prot = Prot {
     read: true,
     write: true,
-    execute: false,
+    execute: Execute::Never,
 };
 pub(crate) const RO: Prot = Prot {
     read: true,
     write: false,
-    execute: false,
+    execute: Execute::Never,
 };
 
 /// Memory of 64 pages of 4 KiB, and a log of instructions.
@@ -68,6 +68,19 @@ impl Platform for Machine {
         self.say(&format!("stlr {at} {value:#x}"));
         self.word(at).set(value);
     }
+    fn compare_exchange(&self, at: Pa, old: u64, new: u64) -> Result<(), u64> {
+        let found = self.word(at).get();
+        self.say(&format!("cas {at} {old:#x} {new:#x}"));
+        if found != old {
+            return Err(found);
+        }
+        self.word(at).set(new);
+        Ok(())
+    }
+    fn swap(&self, at: Pa, new: u64) -> u64 {
+        self.say(&format!("swp {at} {new:#x}"));
+        self.word(at).replace(new)
+    }
     fn zero(&self, at: Pa, bytes: u64) {
         self.say(&format!("zero {at}"));
         (0..bytes)
@@ -77,11 +90,23 @@ impl Platform for Machine {
     fn tlbi_ipas2e1is(&self, operand: u64) {
         self.say(&format!("tlbi ipas2e1is {operand:#x}"));
     }
+    fn tlbi_ripas2e1is(&self, operand: u64) {
+        self.say(&format!("tlbi ripas2e1is {operand:#x}"));
+    }
     fn tlbi_vmalle1is(&self) {
         self.say("tlbi vmalle1is");
     }
     fn tlbi_vmalls12e1is(&self) {
         self.say("tlbi vmalls12e1is");
+    }
+    fn tlbi_vae2is(&self, operand: u64) {
+        self.say(&format!("tlbi vae2is {operand:#x}"));
+    }
+    fn tlbi_rvae2is(&self, operand: u64) {
+        self.say(&format!("tlbi rvae2is {operand:#x}"));
+    }
+    fn tlbi_alle2is(&self) {
+        self.say("tlbi alle2is");
     }
     fn dsb_ishst(&self) {
         self.say("dsb ishst");
@@ -95,6 +120,15 @@ impl Platform for Machine {
     fn dc_cvac(&self, at: Pa) {
         self.say(&format!("dc cvac {at}"));
     }
+    fn dc_civac(&self, at: Pa, bytes: u64) {
+        self.say(&format!("dc civac {at} {bytes:#x}"));
+    }
+    fn dc_cvau(&self, at: Pa, bytes: u64) {
+        self.say(&format!("dc cvau {at} {bytes:#x}"));
+    }
+    fn ic_ialluis(&self) {
+        self.say("ic ialluis");
+    }
     fn cache_line_bytes(&self) -> u64 {
         64
     }
@@ -103,6 +137,18 @@ impl Platform for Machine {
     }
     fn write_vttbr_el2(&self, value: u64) {
         self.say(&format!("vttbr {value:#x}"));
+    }
+    fn write_tcr_el2(&self, value: u64) {
+        self.say(&format!("tcr {value:#x}"));
+    }
+    fn write_ttbr0_el2(&self, value: u64) {
+        self.say(&format!("ttbr0 {value:#x}"));
+    }
+    fn write_mair_el2(&self, value: u64) {
+        self.say(&format!("mair {value:#x}"));
+    }
+    fn mark_dirty(&self, ipa: Ipa, bytes: u64) {
+        self.say(&format!("dirty {ipa} {bytes:#x}"));
     }
 }
 
@@ -114,12 +160,20 @@ pub(crate) fn with_vm(
     coherent_walks: bool,
     test: impl FnOnce(&Stage2<'_>, &mut TestCpu<'_>, &Machine),
 ) {
+    with_vm_of(&configuration(coherent_walks), test);
+}
+
+/// As `with_vm`, with another configuration of 4K pages.
+pub(crate) fn with_vm_of(
+    configuration: &Configuration,
+    test: impl FnOnce(&Stage2<'_>, &mut TestCpu<'_>, &Machine),
+) {
     let machine = Machine::new();
     let info: Vec<PageInfo> = (0..POOL_PAGES).map(|_| PageInfo::new()).collect();
     let pool = Pool::new(Pa::new(POOL), 12, &info).expect("the pool is aligned");
     let mut cpu = Cpu::new(&machine, &pool);
     let vm = Stage2::new();
-    vm.create(&mut cpu, &configuration(coherent_walks), vmid(1), &[])
+    vm.create(&mut cpu, configuration, vmid(1), &[])
         .expect("it is legal");
     cpu.top_up(10);
     machine.take_log();
@@ -133,7 +187,10 @@ pub(crate) fn configuration(coherent_walks: bool) -> Configuration {
         ipa_bits: 40,
         pa_bits: 40,
         start_level: None,
+        ds: false,
+        contiguous: false,
         coherent_walks,
+        features: Features::default(),
     }
 }
 
@@ -145,10 +202,11 @@ pub(crate) fn mapping(ipa: u64, pa: u64, bytes: u64, prot: Prot) -> Mapping {
         bytes,
         prot,
         memory,
+        software: 0,
         pages_only: false,
     }
 }
 
 pub(crate) fn vmid(number: u16) -> Vmid {
-    Vmid::new(number).expect("1 to 255")
+    Vmid::new(number).expect("it is not 0")
 }

@@ -1,0 +1,131 @@
+//! Where one address space's descriptors hold what: address bits by granule and
+//! DS, permissions and memory types by features.
+
+use super::attributes::{
+    Attributes, AttributesError, CONTIGUOUS, DBM, EXECUTE_NEVER, Prot, S2AP_READ, S2AP_WRITE,
+    SH_INNER, permission_bits,
+};
+use super::{Descriptor, TABLE_OR_PAGE, VALID};
+use crate::addr::Pa;
+use crate::geometry::{AddressFormat, Features, Geometry, Level};
+
+/// How the descriptors of one address space hold addresses and attributes.
+#[derive(Clone, Copy, Debug)]
+pub struct Format {
+    /// Address bits that stand in their own place.
+    in_place: u64,
+    /// The bits that hold the others, and where these begin in each.
+    elsewhere: u64,
+    high_bit: u8,
+    high_field_bit: u8,
+    ds: bool,
+    hardware_dirty: bool,
+    features: Features,
+}
+
+impl Format {
+    /// The format that a geometry asks for.
+    #[must_use]
+    pub const fn new(geometry: &Geometry) -> Format {
+        let shape = geometry.shape();
+        let (high_bit, high_field_bit, elsewhere) = match shape.address_format() {
+            AddressFormat::Bits48 => (48, 12, 0),
+            AddressFormat::Lpa => (48, 12, 0b1111 << 12),
+            AddressFormat::Lpa2 => (50, 8, 0b11 << 8),
+        };
+        Format {
+            in_place: ((1 << high_bit) - 1) & !(shape.granule().bytes() - 1),
+            elsewhere,
+            high_bit,
+            high_field_bit,
+            ds: matches!(shape.address_format(), AddressFormat::Lpa2),
+            hardware_dirty: geometry.hardware_dirty(),
+            features: *geometry.features(),
+        }
+    }
+
+    /// The descriptor of a table at `next`.
+    #[inline]
+    #[must_use]
+    pub const fn table(&self, next: Pa) -> Descriptor {
+        Descriptor(self.place(next) | VALID | TABLE_OR_PAGE)
+    }
+
+    /// The descriptor of a leaf at `level` that maps to `pa`.
+    #[inline]
+    #[must_use]
+    pub fn leaf(&self, level: Level, pa: Pa, attributes: Attributes) -> Descriptor {
+        let kind = if level == Level::PAGE {
+            VALID | TABLE_OR_PAGE
+        } else {
+            VALID
+        };
+        Descriptor(self.place(pa) | attributes.0 | kind)
+    }
+
+    /// The address that a table or leaf holds.
+    #[inline]
+    #[must_use]
+    pub const fn address(&self, descriptor: Descriptor) -> Pa {
+        let low = descriptor.0 & self.in_place;
+        let high = (descriptor.0 & self.elsewhere) >> self.high_field_bit;
+        Pa::new(low | high << self.high_bit)
+    }
+
+    /// The attributes of a leaf, with its access flag and what hardware recorded,
+    /// without its contiguous hint.
+    #[inline]
+    #[must_use]
+    pub const fn attributes(&self, leaf: Descriptor) -> Attributes {
+        let other = self.in_place | self.elsewhere | VALID | TABLE_OR_PAGE | CONTIGUOUS;
+        Attributes(leaf.0 & !other)
+    }
+
+    /// A leaf with other permissions. A store that was recorded stays recorded
+    /// where the new permissions still let hardware record them.
+    ///
+    /// # Errors
+    /// `AttributesError` if a leaf of this memory type cannot have them.
+    pub const fn with_prot(
+        &self,
+        leaf: Descriptor,
+        prot: Prot,
+    ) -> Result<Descriptor, AttributesError> {
+        let permissions = match permission_bits(self, prot, leaf.is_device()) {
+            Ok(bits) => bits,
+            Err(error) => return Err(error),
+        };
+        let record = if permissions & leaf.0 & DBM != 0 {
+            leaf.0 & S2AP_WRITE
+        } else {
+            0
+        };
+        let rest = leaf.0 & !(S2AP_READ | S2AP_WRITE | DBM | EXECUTE_NEVER);
+        Ok(Descriptor(rest | permissions | record))
+    }
+
+    /// Shareability of normal memory. With DS it is `VTCR_EL2.SH0`, and these bits
+    /// are the address's.
+    pub(super) const fn sh_inner(&self) -> u64 {
+        if self.ds { 0 } else { SH_INNER }
+    }
+
+    pub(super) const fn fwb(&self) -> bool {
+        self.features.fwb
+    }
+
+    pub(super) const fn xnx(&self) -> bool {
+        self.features.xnx
+    }
+
+    pub(super) const fn hardware_dirty(&self) -> bool {
+        self.hardware_dirty
+    }
+
+    /// An address in a descriptor. Bits of a block below its size are zero, since
+    /// its address is aligned to it.
+    #[inline]
+    const fn place(&self, pa: Pa) -> u64 {
+        pa.raw() & self.in_place | pa.raw() >> self.high_bit << self.high_field_bit
+    }
+}
