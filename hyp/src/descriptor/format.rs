@@ -14,10 +14,9 @@ use crate::geometry::{AddressFormat, Features, Geometry, Level};
 pub struct Format {
     /// Address bits that stand in their own place.
     in_place: u64,
-    /// The bits that hold the others, and where these begin in each.
+    /// The bits that hold the others, and how far below their place.
     elsewhere: u64,
-    high_bit: u8,
-    high_field_bit: u8,
+    displacement: u8,
     ds: bool,
     hardware_dirty: bool,
     features: Features,
@@ -28,16 +27,15 @@ impl Format {
     #[must_use]
     pub const fn new(geometry: &Geometry) -> Format {
         let shape = geometry.shape();
-        let (high_bit, high_field_bit, elsewhere) = match shape.address_format() {
-            AddressFormat::Bits48 => (48, 12, 0),
-            AddressFormat::Lpa => (48, 12, 0b1111 << 12),
-            AddressFormat::Lpa2 => (50, 8, 0b11 << 8),
+        let (in_place, elsewhere, displacement) = match shape.address_format() {
+            AddressFormat::Bits48 => (48, 0, 0),
+            AddressFormat::Lpa => (48, 0b1111 << 12, 48 - 12),
+            AddressFormat::Lpa2 => (50, 0b11 << 8, 50 - 8),
         };
         Format {
-            in_place: ((1 << high_bit) - 1) & !(shape.granule().bytes() - 1),
+            in_place: ((1 << in_place) - 1) & !(shape.granule().bytes() - 1),
             elsewhere,
-            high_bit,
-            high_field_bit,
+            displacement,
             ds: matches!(shape.address_format(), AddressFormat::Lpa2),
             hardware_dirty: geometry.hardware_dirty(),
             features: *geometry.features(),
@@ -68,8 +66,8 @@ impl Format {
     #[must_use]
     pub const fn address(&self, descriptor: Descriptor) -> Pa {
         let low = descriptor.0 & self.in_place;
-        let high = (descriptor.0 & self.elsewhere) >> self.high_field_bit;
-        Pa::new(low | high << self.high_bit)
+        let high = (descriptor.0 & self.elsewhere) << self.displacement;
+        Pa::new(low | high)
     }
 
     /// The attributes of a leaf, with its access flag and what hardware recorded,
@@ -126,6 +124,6 @@ impl Format {
     /// its address is aligned to it.
     #[inline]
     const fn place(&self, pa: Pa) -> u64 {
-        pa.raw() & self.in_place | pa.raw() >> self.high_bit << self.high_field_bit
+        pa.raw() & self.in_place | pa.raw() >> self.displacement & self.elsewhere
     }
 }

@@ -17,12 +17,12 @@ const MOST_INSTRUCTIONS: usize = 16;
 /// What is stale in a stretch of IPAs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stale {
+    /// One table that held nothing valid.
+    Table,
     /// Leaves of one level, and nothing else.
     Leaves(Level),
     /// Leaves of one level, and tables that all of them are in.
     LeavesAndTables(Level),
-    /// One table that held nothing valid.
-    Table,
     /// Tables with all that was below them, at whatever level.
     Subtrees,
 }
@@ -38,7 +38,10 @@ struct Stretch {
 /// Entries that were broken and tables that were unlinked since the last flush.
 #[derive(Debug)]
 pub(super) struct Invalidation {
-    stretches: [Stretch; MOST_INSTRUCTIONS],
+    /// The last of the stretches, empty where there is none.
+    last: Stretch,
+    /// The stretches before it.
+    before: [Stretch; MOST_INSTRUCTIONS - 1],
     count: usize,
     whole_vmid: bool,
     retired: PageList,
@@ -47,13 +50,9 @@ pub(super) struct Invalidation {
 impl Invalidation {
     /// Nothing pending.
     pub(super) const fn new() -> Invalidation {
-        const NONE: Stretch = Stretch {
-            start: Ipa::new(0),
-            end: Ipa::new(0),
-            stale: Stale::Table,
-        };
         Invalidation {
-            stretches: [NONE; MOST_INSTRUCTIONS],
+            last: Stretch::EMPTY,
+            before: [Stretch::EMPTY; MOST_INSTRUCTIONS - 1],
             count: 0,
             whole_vmid: false,
             retired: PageList::new(),
@@ -71,10 +70,9 @@ impl Invalidation {
     /// nothing valid in the table by then.
     pub(super) fn add_table(&mut self, start: Ipa, bytes: u64) {
         // What invalidates an address at every level invalidates its tables too.
-        if let Some(last) = self.last_mut()
-            && start <= last.start
-            && last.end <= start.forward(bytes)
-        {
+        let last = &mut self.last;
+        let inside = start <= last.start && last.end <= start.forward(bytes);
+        if inside && !last.is_empty() {
             if let Stale::Leaves(level) = last.stale {
                 last.stale = Stale::LeavesAndTables(level);
             }
@@ -107,7 +105,7 @@ impl Invalidation {
         cpu: &mut Cpu<'_, P, S>,
         space: &Space<'_>,
     ) {
-        if self.count > 0 || self.whole_vmid {
+        if self.whole_vmid || !self.last.is_empty() {
             // The broken entries must be visible to every walker before the TLBI
             // is, or a walker could cache the old ones again behind it.
             space.barrier(cpu.platform());
@@ -120,6 +118,7 @@ impl Invalidation {
         while let Some(page) = self.retired.pop(cpu.pages()) {
             cpu.pages().release(page, 0);
         }
+        self.last = Stretch::EMPTY;
         self.count = 0;
         self.whole_vmid = false;
     }
@@ -127,30 +126,27 @@ impl Invalidation {
     /// Adds what may continue the last stretch.
     #[inline]
     fn add(&mut self, start: Ipa, bytes: u64, stale: Stale) {
-        if let Some(last) = self.last_mut()
-            && last.end == start
-            && last.stale == stale
-        {
-            last.end = start.forward(bytes);
-            return;
+        if self.last.end == start && self.last.stale == stale {
+            self.last.end = start.forward(bytes);
+        } else {
+            self.push(start, bytes, stale);
         }
-        self.push(start, bytes, stale);
     }
 
+    // Out of line: it would take registers from loops over entries in a row.
+    #[inline(never)]
     fn push(&mut self, start: Ipa, bytes: u64, stale: Stale) {
-        let end = start.forward(bytes);
-        match self.stretches.get_mut(self.count) {
-            Some(stretch) => {
-                *stretch = Stretch { start, end, stale };
-                self.count += 1;
+        if !self.last.is_empty() {
+            match self.before.get_mut(self.count) {
+                Some(stretch) => {
+                    *stretch = self.last;
+                    self.count += 1;
+                }
+                None => self.whole_vmid = true,
             }
-            None => self.whole_vmid = true,
         }
-    }
-
-    #[inline]
-    fn last_mut(&mut self) -> Option<&mut Stretch> {
-        self.stretches.get_mut(self.count.checked_sub(1)?)
+        let end = start.forward(bytes);
+        self.last = Stretch { start, end, stale };
     }
 
     fn issue<P: Platform>(&self, platform: &P, space: &Space<'_>) {
@@ -173,7 +169,7 @@ impl Invalidation {
     /// Whether the stretches take few enough instructions.
     fn is_cheap(&self, space: &Space<'_>, operands: &Operands) -> bool {
         let mut left = MOST_INSTRUCTIONS;
-        self.pending().iter().all(|stretch| {
+        self.pending().all(|stretch| {
             let instructions = stretch.plan(space, operands).instructions;
             let fits = instructions <= left;
             left = left.saturating_sub(instructions);
@@ -181,8 +177,8 @@ impl Invalidation {
         })
     }
 
-    fn pending(&self) -> &[Stretch] {
-        &self.stretches[..self.count]
+    fn pending(&self) -> impl Iterator<Item = &Stretch> {
+        self.before[..self.count].iter().chain([&self.last])
     }
 }
 
@@ -195,6 +191,16 @@ struct Plan {
 }
 
 impl Stretch {
+    const EMPTY: Stretch = Stretch {
+        start: Ipa::new(0),
+        end: Ipa::new(0),
+        stale: Stale::Table,
+    };
+
+    fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
     /// The way with fewer instructions; of two with as many, the one that
     /// invalidates no more than the stretch.
     fn plan(&self, space: &Space<'_>, operands: &Operands) -> Plan {
