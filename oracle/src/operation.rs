@@ -82,6 +82,18 @@ pub enum Execute {
     El0,
 }
 
+impl Execute {
+    /// Whether EL1 may fetch.
+    pub const fn at_el1(self) -> bool {
+        matches!(self, Execute::Both | Execute::El1)
+    }
+
+    /// Whether EL0 may fetch.
+    pub const fn at_el0(self) -> bool {
+        matches!(self, Execute::Both | Execute::El0)
+    }
+}
+
 /// What a guest may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Prot {
@@ -273,6 +285,29 @@ pub enum Operation {
         /// How.
         kind: AccessKind,
     },
+}
+
+impl Operation {
+    /// The VM that it is about.
+    pub const fn vm(&self) -> usize {
+        match *self {
+            Operation::Create { vm, .. }
+            | Operation::Map { vm, .. }
+            | Operation::Unmap { vm, .. }
+            | Operation::Range { vm, .. }
+            | Operation::Protect { vm, .. }
+            | Operation::Annotate { vm, .. }
+            | Operation::Relax { vm, .. }
+            | Operation::MakeYoung { vm, .. }
+            | Operation::Leaf { vm, .. }
+            | Operation::Build { vm, .. }
+            | Operation::Link { vm }
+            | Operation::Discard { vm }
+            | Operation::Conflict { vm }
+            | Operation::Free { vm }
+            | Operation::Access { vm, .. } => vm,
+        }
+    }
 }
 
 /// What a guest access does.

@@ -7,6 +7,7 @@ use oracle::event::{Event, Record, Tlbi};
 use oracle::judge::Observer;
 use oracle::ledger::Work;
 use oracle::operation::Machine;
+use oracle::protocol::InPlace;
 use oracle::verdict::{Class, Finding};
 use trace::*;
 
@@ -27,7 +28,7 @@ fn change_on(records: &[(u8, Event)]) -> Result<(), Finding> {
 }
 
 fn operation(observer: &mut Observer, records: &[(u8, Event)]) -> Result<(), Finding> {
-    observer.begin(CHANGE);
+    observer.begin(CHANGE, InPlace::default());
     let top_up = [POOL + 6 * PAGE, POOL + 7 * PAGE].map(|page| (0, allocate(page)));
     for &(cpu, event) in top_up.iter().chain(records) {
         observer.event(&Record { cpu, event })?;
@@ -136,11 +137,11 @@ fn a_root_stays_while_another_cpus_vttbr_holds_it() {
         let mut observer = mapped();
         let load = [Event::WriteVttbr(VTTBR), ISB];
         let load = load.map(|event| Record { cpu: 1, event });
-        observer.begin(Work::Other);
+        observer.begin(Work::Other, InPlace::default());
         load.iter().for_each(|record| {
             observer.event(record).unwrap();
         });
-        observer.begin(Work::Free { vm: 0 });
+        observer.begin(Work::Free { vm: 0 }, InPlace::default());
         let root = Event::Release {
             page: ROOT,
             order: 1,
@@ -172,7 +173,7 @@ fn a_clean_is_completed_by_its_own_cpu() {
     };
     let link = |barrier_on: u8| {
         let mut observer = bench_on(&machine);
-        observer.begin(CHANGE);
+        observer.begin(CHANGE, InPlace::default());
         let mut records = vec![(0, zero(L2))];
         records.extend(clean_page(L2).into_iter().map(|event| (0, event)));
         records.push((barrier_on, ISH));

@@ -7,6 +7,7 @@ use oracle::event::{Event, Record};
 use oracle::judge::Observer;
 use oracle::ledger::Work;
 use oracle::protocol::Discipline;
+use oracle::protocol::InPlace;
 use oracle::verdict::{Class, Finding};
 use trace::*;
 
@@ -164,7 +165,7 @@ fn a_plain_link_follows_a_barrier() {
 fn a_release_orders_the_stores_of_its_own_cpu() {
     let link = |ordered_by: u8| {
         let mut observer = mapped();
-        observer.begin(CHANGE);
+        observer.begin(CHANGE, InPlace::default());
         let records = [
             (1, zero(SPARE)),
             (0, store(SPARE, 0, page(GUEST))),

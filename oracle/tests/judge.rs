@@ -4,7 +4,9 @@ mod trace;
 
 use oracle::event::Event;
 use oracle::judge::Judged;
-use oracle::operation::{AccessKind, Machine, MemoryType, Operation, Outcome, Prot, Refusal};
+use oracle::operation::{
+    AccessKind, Execute, Machine, MemoryType, Operation, Outcome, Prot, Refusal,
+};
 use oracle::verdict::{Class, Finding};
 use oracle::walk::Answer;
 use trace::session::*;
@@ -416,6 +418,7 @@ fn map_in_pages(prot: Prot, leaf: impl Fn(u64) -> u64) -> Result<Judged, Finding
         size: 512 * PAGE,
         prot,
         memory: MemoryType::Normal,
+        software: 0,
         pages_only: false,
     };
     Session::loaded().step(operation, Outcome::Done, &events)
@@ -426,7 +429,7 @@ fn the_level_of_a_leaf_is_compared() {
     let writable = Prot {
         read: true,
         write: true,
-        execute: false,
+        execute: Execute::Never,
     };
     let finding = assert_found(map_in_pages(writable, page), Class::WrongAttributes, "M15");
     assert_eq!(finding.differences[0].field, "level");
@@ -437,7 +440,7 @@ fn the_level_of_a_permission_fault_is_compared() {
     let execute_only = Prot {
         read: false,
         write: false,
-        execute: true,
+        execute: Execute::Both,
     };
     let leaf = |pa| page(pa) & !(0b11 << 6 | 1 << 54);
     assert_found(map_in_pages(execute_only, leaf), Class::WrongFault, "M15");

@@ -5,7 +5,7 @@ mod trace;
 
 use oracle::event::{Barrier, CacheOperation, Event, Record, Tlbi};
 use oracle::judge::Judge;
-use oracle::operation::{AccessKind, Machine, MemoryType, Operation, Outcome, Prot};
+use oracle::operation::{AccessKind, Execute, Machine, MemoryType, Operation, Outcome, Prot};
 use oracle::protocol::Discipline;
 use oracle::walk::Memory;
 use trace::*;
@@ -83,6 +83,7 @@ impl Numbers {
             6 => Event::Cache {
                 operation: CacheOperation::Cvac,
                 at: self.address(),
+                bytes: 1,
             },
             7 => Event::AllocateFailed {
                 order: self.order(),
@@ -122,9 +123,10 @@ impl Numbers {
                 prot: Prot {
                     read: true,
                     write: true,
-                    execute: false,
+                    execute: Execute::Never,
                 },
                 memory: MemoryType::Normal,
+                software: 0,
                 pages_only: false,
             },
         }
@@ -152,9 +154,10 @@ fn any_events_have_an_answer() {
         prot: Prot {
             read: true,
             write: true,
-            execute: false,
+            execute: Execute::Never,
         },
         memory: MemoryType::Normal,
+        software: 0,
         pages_only: false,
     };
     let mut found = 0;

@@ -3,7 +3,7 @@
 mod trace;
 
 use oracle::event::Record;
-use oracle::operation::{Machine, MemoryType, Operation, Outcome, Prot};
+use oracle::operation::{Execute, Machine, MemoryType, Operation, Outcome, Prot};
 use oracle::protocol::Discipline;
 use oracle::verdict::Class;
 use trace::session::*;
@@ -29,9 +29,10 @@ fn a_subject_may_be_judged_by_the_architecture() {
         prot: Prot {
             read: true,
             write: false,
-            execute: false,
+            execute: Execute::Never,
         },
         memory: MemoryType::Normal,
+        software: 0,
         pages_only: false,
     };
     let mut events = top_up(&[POOL + 6 * PAGE, POOL + 7 * PAGE]);

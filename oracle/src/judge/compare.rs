@@ -2,7 +2,7 @@
 
 use crate::model::{Meaning, Model, Run};
 use crate::operation::{Machine, MemoryType, Prot, Span};
-use crate::verdict::{Class, Finding, permissions};
+use crate::verdict::{Class, Finding, permissions, prot_word};
 use crate::walk::{Access, Answer, Fault, FaultKind, Memory, Stage2, Translation, Why};
 
 /// Two views of one address space.
@@ -24,6 +24,8 @@ pub(super) const fn reported(memory: MemoryType) -> (u8, u8) {
     match memory {
         MemoryType::Normal => (0xff, 0b11),
         MemoryType::Device => (0x04, 0b10),
+        MemoryType::NonCacheable => (0x44, 0b10),
+        MemoryType::DeviceStrict => (0x00, 0b10),
     }
 }
 
@@ -127,8 +129,8 @@ impl<M: Memory + ?Sized> Views<'_, M> {
         }
         let same = found.read == leaf.prot.read
             && found.write == leaf.prot.write
-            && found.execute_el1 == leaf.prot.execute
-            && found.execute_el0 == leaf.prot.execute
+            && found.execute_el1 == leaf.prot.execute.at_el1()
+            && found.execute_el0 == leaf.prot.execute.at_el0()
             && found.attributes == attributes
             && found.shareability == shareability
             && found.level == leaf.level;
@@ -152,7 +154,8 @@ impl<M: Memory + ?Sized> Views<'_, M> {
         let permitted = match access {
             Access::Read | Access::AtRead => leaf.prot.read,
             Access::Write | Access::AtWrite => leaf.prot.write,
-            Access::Execute { .. } => leaf.prot.execute,
+            Access::Execute { el0: false } => leaf.prot.execute.at_el1(),
+            Access::Execute { el0: true } => leaf.prot.execute.at_el0(),
         };
         if !permitted && fault.kind == FaultKind::Permission && fault.level == leaf.level {
             return Ok(());
@@ -251,15 +254,10 @@ pub(super) fn wrong_pa(
 /// Adds each field in which a leaf differs.
 fn differences(mut finding: Finding, leaf: Leaf, found: &Translation) -> Finding {
     let (attributes, shareability) = reported(leaf.memory);
-    let Prot {
-        read,
-        write,
-        execute,
-    } = leaf.prot;
     let fields = [
         (
             "prot",
-            permissions(read, write, execute, execute),
+            prot_word(leaf.prot),
             permissions(
                 found.read,
                 found.write,

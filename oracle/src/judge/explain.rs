@@ -1,9 +1,11 @@
 //! A finding with its surroundings.
 
-use super::{Judge, stage2, vm_of};
+use super::{Judge, stage2};
 use crate::model::Meaning;
-use crate::operation::{MemoryType, Operation, Outcome, Refusal};
-use crate::verdict::{Class, Finding, Guilty, Lookup, Reach, Verdict, Views, permissions};
+use crate::operation::{Operation, Outcome, Refusal};
+use crate::verdict::{
+    Class, Finding, Guilty, Lookup, Reach, Verdict, Views, memory_word, prot_word,
+};
 use crate::walk::{Access, Memory, Step, trace};
 
 use super::contradiction::{self, Tree};
@@ -84,7 +86,7 @@ impl Judge {
     /// operation.
     fn reach<M: Memory + ?Sized>(&self, finding: &Finding, memory: &M) -> Option<Reach> {
         let applied = self.current.is_none_or(|(_, applied)| applied);
-        let current = self.current.map(|(operation, _)| vm_of(&operation));
+        let current = self.current.map(|(operation, _)| operation.vm());
         let vm = finding.vm.or(current).filter(|_| applied)?;
         let stage2 = stage2(self.features, self.vtcr, self.own_vttbr(vm)?);
         whole::reach(self.view(vm), &stage2, memory, self.budget())
@@ -107,7 +109,7 @@ impl Judge {
     }
 
     fn views<M: Memory + ?Sized>(&self, finding: &Finding, memory: &M) -> Option<Views> {
-        let current = self.current.map(|(operation, _)| vm_of(&operation));
+        let current = self.current.map(|(operation, _)| operation.vm());
         let vm = finding.vm.or(current)?;
         let ipa = finding.ipa?;
         let stage2 = stage2(self.features, self.vtcr, self.own_vttbr(vm)?);
@@ -136,11 +138,8 @@ fn describe(meaning: Meaning) -> String {
             memory,
             level,
         } => {
-            let memory = match memory {
-                MemoryType::Normal => "normal",
-                MemoryType::Device => "device",
-            };
-            let prot = permissions(prot.read, prot.write, prot.execute, prot.execute);
+            let memory = memory_word(memory);
+            let prot = prot_word(prot);
             format!("pa={pa:#x} {prot} {memory} level={level}")
         }
         Meaning::Unmapped { fault_level } => format!("translation fault level={fault_level}"),
@@ -160,7 +159,7 @@ pub(super) fn clause(operation: &Operation, demanded: Outcome, given: Outcome) -
         },
         (Outcome::Freed { .. }, _) => "F3",
         (Outcome::Done, Outcome::Refused(refusal)) => refusal_clause(operation, refusal),
-        (Outcome::Done, _) => "G1",
+        (Outcome::Done | Outcome::Young(_) | Outcome::Entry { .. }, _) => "G1",
     }
 }
 
@@ -182,5 +181,17 @@ fn refusal_clause(operation: &Operation, refusal: Refusal) -> &'static str {
         Refusal::PaRange => "M6",
         Refusal::BadAttributes => "M7",
         Refusal::Denied => "M8",
+        Refusal::Dying => "D1",
+        Refusal::NotMapped => "Y2",
+        Refusal::BadOwner => "N1",
+        Refusal::Busy | Refusal::BadLevel => "B1",
+        Refusal::NothingBuilt => match operation {
+            Operation::Discard { .. } => "B4",
+            _ => "B3",
+        },
+        Refusal::NoPath => "B3",
+        Refusal::Mapped => "E4",
+        Refusal::CutsBlock => "E5",
+        Refusal::NotHere => "E",
     }
 }

@@ -30,7 +30,7 @@ use crate::event::{Event, Record};
 use crate::ledger::{Live, Place, State, Work, next_nonzero};
 use crate::model::{self, Model};
 use crate::operation::{AccessKind, Machine, Operation, Outcome};
-use crate::protocol::Discipline;
+use crate::protocol::{Discipline, InPlace};
 use crate::verdict::{Class, Finding};
 use crate::walk::{Access, Answer, Entry, Memory, Registers, Stage2, Why};
 
@@ -93,16 +93,6 @@ fn features(machine: &Machine) -> Features {
 fn vtcr(model: &Model) -> u64 {
     let configuration = model.configuration();
     configuration.map_or(0, |c| model::registers::vtcr(&c))
-}
-
-fn vm_of(operation: &Operation) -> usize {
-    match *operation {
-        Operation::Create { vm, .. }
-        | Operation::Map { vm, .. }
-        | Operation::Unmap { vm, .. }
-        | Operation::Free { vm }
-        | Operation::Access { vm, .. } => vm,
-    }
 }
 
 impl Judge {
@@ -246,7 +236,7 @@ impl Judge {
     }
 
     fn begin(&mut self, operation: &Operation, cpu: u8) {
-        let vm = vm_of(operation);
+        let vm = operation.vm();
         let exists = self.model.exists(vm);
         let work = match (operation, self.model.root_order()) {
             (Operation::Create { .. }, Some(order)) if !exists => Work::Create { vm, order },
@@ -256,7 +246,8 @@ impl Judge {
             (Operation::Free { .. }, _) if exists => Work::Free { vm },
             _ => Work::Other,
         };
-        self.observer.begin(work);
+        let in_place = InPlace::of(operation, self.machine.bbm);
+        self.observer.begin(work, in_place);
         self.writers.begin(self.number);
         self.number = self.number.saturating_add(1);
         let own = self.own_vttbr(vm);
@@ -312,7 +303,13 @@ impl Judge {
     /// it does to its own pages.
     fn changes(&self, operation: &Operation, event: &Event) -> bool {
         match *event {
-            Event::Store { .. } | Event::Tlbi { .. } | Event::Release { .. } => true,
+            Event::Store { .. }
+            | Event::Exchange { .. }
+            | Event::Tlbi { .. }
+            | Event::Cache { .. }
+            | Event::InstructionCaches
+            | Event::Dirty { .. }
+            | Event::Release { .. } => true,
             Event::Zero { at, .. } => {
                 let tables = self.observer.ledger.tables();
                 let state = tables.number(at).map(|number| tables.state(number));
@@ -323,9 +320,11 @@ impl Judge {
             }
             Event::AllocateFailed { .. }
             | Event::Barrier(_)
-            | Event::Cache { .. }
             | Event::WriteVtcr(_)
-            | Event::WriteVttbr(_) => false,
+            | Event::WriteVttbr(_)
+            | Event::WriteTcr(_)
+            | Event::WriteTtbr0(_)
+            | Event::WriteMair(_) => false,
         }
     }
 
@@ -368,7 +367,7 @@ impl Judge {
         memory: &M,
     ) -> Result<Judged, Finding> {
         let mut judged = Judged::default();
-        let vm = vm_of(operation);
+        let vm = operation.vm();
         let Some(vttbr) = self.own_vttbr(vm) else {
             return Ok(judged);
         };
@@ -405,7 +404,7 @@ impl Judge {
             std::cmp::Ordering::Less => (Class::UseAfterFree, "U8"),
         };
         let what = format!("{found} pages are in tables, and {demanded} are needed");
-        let finding = Finding::new(class, rule, what).of(vm_of(operation));
+        let finding = Finding::new(class, rule, what).of(operation.vm());
         Err(finding.differs("pages", demanded.to_string(), found.to_string()))
     }
 }
@@ -426,6 +425,7 @@ fn promise(operation: &Operation, outcome: Outcome) -> &'static str {
         (Operation::Unmap { .. }, _) => "U7",
         (Operation::Free { .. }, _) => "F2",
         (Operation::Access { .. }, _) => "A3",
+        _ => "G1",
     }
 }
 
@@ -442,7 +442,7 @@ fn check_refused(operation: &Operation, outcome: Outcome, tally: &Tally) -> Resu
         Some(event) => {
             let what = format!("the operation answers {outcome:?}, and has done {event:x?}");
             let finding = Finding::new(Class::PartialOnError, rule, what);
-            Err(finding.of(vm_of(operation)))
+            Err(finding.of(operation.vm()))
         }
     }
 }
@@ -453,6 +453,6 @@ fn check_answer(operation: &Operation, demanded: Outcome, outcome: Outcome) -> R
     }
     let rule = explain::clause(operation, demanded, outcome);
     let what = format!("the answer is {outcome:?}, and must be {demanded:?}");
-    let finding = Finding::new(Class::ReturnValue, rule, what).of(vm_of(operation));
+    let finding = Finding::new(Class::ReturnValue, rule, what).of(operation.vm());
     Err(finding.differs("answer", format!("{demanded:?}"), format!("{outcome:?}")))
 }

@@ -3,7 +3,7 @@
 use crate::event::Record;
 use crate::ledger::{Ledger, Live, Work};
 use crate::operation::Machine;
-use crate::protocol::Protocol;
+use crate::protocol::{InPlace, Protocol};
 use crate::verdict::Finding;
 use crate::walk::Stage2;
 
@@ -32,9 +32,9 @@ impl Observer {
     }
 
     /// An operation starts.
-    pub fn begin(&mut self, work: Work) {
+    pub fn begin(&mut self, work: Work, in_place: InPlace) {
         self.ledger.begin(work);
-        self.protocol.begin();
+        self.protocol.begin(in_place);
     }
 
     /// One event; `Some` where it stored a descriptor that walkers can reach.

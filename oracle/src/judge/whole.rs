@@ -7,7 +7,7 @@ use crate::ledger::{State, Tables};
 use crate::model::{Model, Run};
 use crate::operation::Machine;
 use crate::ranges::{Meaning, Range, ranges, ranges_within};
-use crate::verdict::{Class, Finding, Reach, permissions};
+use crate::verdict::{Class, Finding, Reach, permissions, prot_word};
 use crate::walk::{Memory, Stage2};
 
 use super::compare::{holds, reported, wrong_pa};
@@ -205,7 +205,7 @@ fn check_mapped(
     let fields = [
         (
             "prot",
-            permissions(prot.read, prot.write, prot.execute, prot.execute),
+            prot_word(prot),
             permissions(read, write, execute_el1, execute_el0),
         ),
         (

@@ -43,7 +43,7 @@ impl Writers {
     /// memory outside of the pool is not kept: the ledger does not let it pass.
     pub(super) fn event(&mut self, event: &Event, tables: &Tables) {
         match *event {
-            Event::Store { at, .. } => {
+            Event::Store { at, .. } | Event::Exchange { at, .. } => {
                 if let Some(number) = used(tables, at) {
                     self.stamp_words(tables, number, at, at.saturating_add(8));
                 }

@@ -154,7 +154,9 @@ impl Ledger {
     pub fn event(&mut self, record: &Record) -> Result<Option<Live>, Finding> {
         self.tables.forget();
         match record.event {
-            Event::Store { at, old, new, .. } => self.store(at, old, new),
+            Event::Store { at, old, new, .. } | Event::Exchange { at, old, new } => {
+                self.store(at, old, new)
+            }
             Event::Zero { at, bytes } => self.zero(at, bytes).map(|()| None),
             Event::Allocate { page, order } => self.allocate(page, order).map(|()| None),
             Event::AllocateFailed { order, injected } => {
@@ -164,8 +166,13 @@ impl Ledger {
             Event::Tlbi { .. }
             | Event::Barrier(_)
             | Event::Cache { .. }
+            | Event::InstructionCaches
             | Event::WriteVtcr(_)
-            | Event::WriteVttbr(_) => Ok(None),
+            | Event::WriteVttbr(_)
+            | Event::WriteTcr(_)
+            | Event::WriteTtbr0(_)
+            | Event::WriteMair(_)
+            | Event::Dirty { .. } => Ok(None),
         }
     }
 

@@ -209,6 +209,14 @@ impl Tables {
         (number < self.count).then_some(number)
     }
 
+    /// The part of a stretch of physical addresses that lies in the pool.
+    pub(crate) fn within(&self, stretch: std::ops::Range<u64>) -> std::ops::Range<u64> {
+        let end = self
+            .base
+            .saturating_add((self.count as u64) << self.page_shift);
+        stretch.start.max(self.base)..stretch.end.min(end)
+    }
+
     /// Physical address of a page of the pool.
     pub fn address(&self, number: usize) -> u64 {
         self.base + ((number as u64) << self.page_shift)

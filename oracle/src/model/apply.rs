@@ -3,7 +3,7 @@
 use super::legal::Configuration;
 use super::space::Space;
 use super::{Model, Run, Supply, Vm};
-use crate::operation::{Machine, MemoryType, Operation, Outcome, Prot, Refusal, Span};
+use crate::operation::{Execute, Machine, MemoryType, Operation, Outcome, Prot, Refusal, Span};
 
 impl Model {
     /// Applies one operation and says what the contract demands as its answer;
@@ -23,6 +23,7 @@ impl Model {
                 prot,
                 memory,
                 pages_only,
+                ..
             } => {
                 let wanted = Run {
                     ipa,
@@ -36,6 +37,16 @@ impl Model {
             Operation::Unmap { vm, ipa, size } => self.unmap(vm, ipa, size, supply),
             Operation::Free { vm } => Ok(self.free(vm)),
             Operation::Access { vm, ipa, .. } => self.access(vm, ipa),
+            Operation::Range { .. }
+            | Operation::Protect { .. }
+            | Operation::Annotate { .. }
+            | Operation::Relax { .. }
+            | Operation::MakeYoung { .. }
+            | Operation::Leaf { .. }
+            | Operation::Build { .. }
+            | Operation::Link { .. }
+            | Operation::Discard { .. }
+            | Operation::Conflict { .. } => Err(Refusal::NotHere),
         };
         self.edges.finish();
         answer.unwrap_or_else(Outcome::Refused)
@@ -161,8 +172,9 @@ fn check_output(configuration: &Configuration, wanted: &Run) -> Result<(), Refus
 
 /// M7.
 fn check_attributes(prot: Prot, memory: MemoryType) -> Result<(), Refusal> {
-    let nothing = !(prot.read || prot.write || prot.execute);
-    if nothing || (prot.execute && memory == MemoryType::Device) {
+    let executes = prot.execute != Execute::Never;
+    let nothing = !(prot.read || prot.write || executes);
+    if nothing || (executes && memory == MemoryType::Device) {
         return Err(Refusal::BadAttributes);
     }
     Ok(())

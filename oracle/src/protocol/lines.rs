@@ -70,13 +70,19 @@ impl Lines {
         }
     }
 
-    /// A CPU issues a clean of the line of `at`.
-    pub(super) fn clean(&mut self, tables: &Tables, by: u8, at: u64) {
-        if let Some((word, bit)) = index(tables, at)
-            && let Some(word) = self.cleaning.get_mut(word)
-        {
-            *word |= bit;
-            self.cpu(by).issued.push(at);
+    /// A CPU issues a clean of each line of a stretch of addresses. What lies outside
+    /// the pool is skipped at once.
+    pub(super) fn clean(&mut self, tables: &Tables, by: u8, stretch: Range<u64>) {
+        let Range { start, end } = tables.within(stretch);
+        let mut line = start & !(LINE - 1);
+        while line < end {
+            if let Some((word, bit)) = index(tables, line)
+                && let Some(word) = self.cleaning.get_mut(word)
+            {
+                *word |= bit;
+                self.cpu(by).issued.push(line);
+            }
+            line += LINE;
         }
     }
 

@@ -12,6 +12,7 @@ mod bbm;
 mod cpus;
 mod explain;
 mod half_done;
+mod in_place;
 mod levels;
 mod lines;
 mod operand;
@@ -31,6 +32,7 @@ pub use bbm::Discipline;
 use cpus::Cpus;
 use explain::{located, name};
 use half_done::HalfDone;
+pub use in_place::InPlace;
 use lines::Lines;
 pub use operand::{Hint, Operand};
 use pending::{Pending, Time};
@@ -64,6 +66,7 @@ pub struct Protocol {
     coherent: bool,
     bbm: u8,
     discipline: Discipline,
+    in_place: InPlace,
     spaces: Vec<Space>,
     lines: Lines,
     now: Time,
@@ -81,6 +84,7 @@ impl Protocol {
             coherent: machine.coherent_walks,
             bbm: machine.bbm,
             discipline: Discipline::default(),
+            in_place: InPlace::default(),
             spaces: Vec::new(),
             lines: Lines::default(),
             now: 0,
@@ -148,8 +152,10 @@ impl Protocol {
         self.needless
     }
 
-    /// An operation starts. What the last one invalidated is settled.
-    pub fn begin(&mut self) {
+    /// An operation starts, which may change live descriptors as `in_place` says. What
+    /// the last one invalidated is settled.
+    pub fn begin(&mut self, in_place: InPlace) {
+        self.in_place = in_place;
         self.now = 0;
         self.cpus.begin();
         self.half_done.begin();
@@ -193,12 +199,32 @@ impl Protocol {
                 self.tlbi(by, operation, operand, tables.stage2())
             }
             Event::Barrier(barrier) => self.barrier(by, barrier, tables),
+            Event::Exchange { at, new, .. } => {
+                let release = true;
+                let store = Store {
+                    by,
+                    at,
+                    new,
+                    release,
+                };
+                self.store(store, live, tables)
+            }
             Event::Cache {
-                operation: CacheOperation::Cvac,
+                operation: CacheOperation::Cvac | CacheOperation::Civac,
                 at,
+                bytes,
             } => {
                 self.cpus.get(by).has_maintained = true;
-                self.lines.clean(tables, by, at);
+                let stretch = at..at.saturating_add(bytes);
+                self.lines.clean(tables, by, stretch);
+                Ok(())
+            }
+            Event::Cache {
+                operation: CacheOperation::Cvau,
+                ..
+            }
+            | Event::InstructionCaches => {
+                self.cpus.get(by).has_maintained = true;
                 Ok(())
             }
             Event::WriteVtcr(value) => {
@@ -214,7 +240,12 @@ impl Protocol {
                 Ok(())
             }
             Event::Release { .. } => self.release(tables),
-            Event::Allocate { .. } | Event::AllocateFailed { .. } => Ok(()),
+            Event::WriteTcr(_)
+            | Event::WriteTtbr0(_)
+            | Event::WriteMair(_)
+            | Event::Dirty { .. }
+            | Event::Allocate { .. }
+            | Event::AllocateFailed { .. } => Ok(()),
         }
     }
 
@@ -332,7 +363,13 @@ impl Protocol {
                 }
                 Tlbi::Ipas2e1 if own => pending.invalidate_locally(stage2, operand),
                 Tlbi::Vmalle1 if own => pending.invalidate_stage1_locally(now),
-                Tlbi::Vmalle1is | Tlbi::Ipas2e1 | Tlbi::Vmalle1 => {}
+                Tlbi::Vmalle1is
+                | Tlbi::Ipas2e1
+                | Tlbi::Vmalle1
+                | Tlbi::Ripas2e1is
+                | Tlbi::Vae2is
+                | Tlbi::Rvae2is
+                | Tlbi::Alle2is => {}
             }
         }
         if operation == Tlbi::Ipas2e1is {

@@ -36,7 +36,11 @@ impl Protocol {
         if !live.changed {
             return Ok(());
         }
-        if live.replaced && self.discipline == Discipline::Contract {
+        let was = tables.entry(live.place.level, live.old);
+        if live.replaced
+            && self.discipline == Discipline::Contract
+            && !self.in_place.allows(was, &live)
+        {
             let what = format!(
                 "the level {} descriptor at {at:#x} changes from one valid value to another",
                 live.place.level

@@ -7,10 +7,11 @@
 
 use serde::{Serialize, Serializer};
 
+use super::show::{action_word, memory_word, regime_word};
 use super::{Difference, Finding, Guilty, Lookup, PageCounts, Reach, Verdict, Views};
-use super::{permissions, vtcr_fields};
+use super::{prot_word, vtcr_fields};
 use crate::arch::Granule;
-use crate::operation::{self, AccessKind, MemoryType, Operation, Span};
+use crate::operation::{self, AccessKind, Operation, Span};
 use crate::walk::{self, Decision, FaultKind};
 
 /// The version of the schema. It goes up when a field changes its meaning or goes
@@ -54,16 +55,36 @@ struct Rule {
 #[derive(Debug, Serialize)]
 struct Machine<'a> {
     line: Option<&'a str>,
+    regime: &'static str,
     granule_bytes: u32,
     pa_bits: u8,
     ipa_bits: u8,
     start_level: Option<i8>,
+    ds: bool,
+    features: Features,
+    contiguous: bool,
     coherent_walks: bool,
     bbm: u8,
     cache_pages: Option<u16>,
     pool: Memory,
     hypervisor: Memory,
     sentinel: Memory,
+}
+
+#[derive(Debug, Serialize)]
+struct Features {
+    lpa2_4k: bool,
+    lpa2_16k: bool,
+    ttst: bool,
+    xnx: bool,
+    fwb: bool,
+    haf: bool,
+    hd: bool,
+    ttl: bool,
+    tlb_range: bool,
+    vmid16: bool,
+    idc: bool,
+    dic: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -104,12 +125,50 @@ enum Asks {
         bytes: Hex,
         prot: String,
         memory: &'static str,
+        software: u8,
         pages_only: bool,
     },
     Unmap {
         ipa: Hex,
         bytes: Hex,
     },
+    Range {
+        action: &'static str,
+        ipa: Hex,
+        bytes: Hex,
+    },
+    Protect {
+        ipa: Hex,
+        bytes: Hex,
+        prot: String,
+    },
+    Annotate {
+        ipa: Hex,
+        bytes: Hex,
+        owner: u8,
+    },
+    Relax {
+        ipa: Hex,
+        prot: String,
+    },
+    MakeYoung {
+        ipa: Hex,
+    },
+    Leaf {
+        ipa: Hex,
+    },
+    Build {
+        ipa: Hex,
+        pa: Hex,
+        level: i8,
+        prot: String,
+        memory: &'static str,
+        software: u8,
+        pages_only: bool,
+    },
+    Link,
+    Discard,
+    Conflict,
     Free,
     Access {
         ipa: Hex,
@@ -214,19 +273,24 @@ impl<'a> From<&'a Verdict> for Document<'a> {
 
 fn machine(verdict: &Verdict) -> Machine<'_> {
     let operation::Machine {
+        regime,
         granule,
         pa_bits,
         ipa_bits,
         start_level,
+        ds,
+        contiguous,
         coherent_walks,
         bbm,
         cache_pages,
         pool,
         hypervisor,
         sentinel,
+        ..
     } = verdict.machine;
     Machine {
         line: verdict.machine_line.as_deref(),
+        regime: regime_word(regime),
         granule_bytes: match granule {
             Granule::K4 => 1 << 12,
             Granule::K16 => 1 << 14,
@@ -235,12 +299,32 @@ fn machine(verdict: &Verdict) -> Machine<'_> {
         pa_bits,
         ipa_bits,
         start_level,
+        ds,
+        features: features(&verdict.machine),
+        contiguous,
         coherent_walks,
         bbm,
         cache_pages,
         pool: memory(pool),
         hypervisor: memory(hypervisor),
         sentinel: memory(sentinel),
+    }
+}
+
+fn features(machine: &operation::Machine) -> Features {
+    Features {
+        lpa2_4k: machine.features.lpa2_4k,
+        lpa2_16k: machine.features.lpa2_16k,
+        ttst: machine.features.ttst,
+        xnx: machine.features.xnx,
+        fwb: machine.features.fwb,
+        haf: machine.features.haf,
+        hd: machine.features.dbm,
+        ttl: machine.ttl,
+        tlb_range: machine.tlb_range,
+        vmid16: machine.vmid16,
+        idc: machine.idc,
+        dic: machine.dic,
     }
 }
 
@@ -273,43 +357,88 @@ fn asked(guilty: &Guilty) -> Asked<'_> {
 }
 
 fn asks(operation: &Operation) -> (usize, Asks) {
+    (operation.vm(), what(operation))
+}
+
+fn what(operation: &Operation) -> Asks {
     match *operation {
-        Operation::Create { vm, vmid } => (vm, Asks::Create { vmid }),
+        Operation::Create { vmid, .. } => Asks::Create { vmid },
         Operation::Map {
-            vm,
             ipa,
             pa,
             size,
             prot,
             memory,
+            software,
             pages_only,
-        } => {
-            let asks = Asks::Map {
-                ipa: Hex(ipa),
-                pa: Hex(pa),
-                bytes: Hex(size),
-                prot: permissions(prot.read, prot.write, prot.execute, prot.execute),
-                memory: match memory {
-                    MemoryType::Normal => "normal",
-                    MemoryType::Device => "device",
-                },
-                pages_only,
-            };
-            (vm, asks)
-        }
-        Operation::Unmap { vm, ipa, size } => {
+            ..
+        } => Asks::Map {
+            ipa: Hex(ipa),
+            pa: Hex(pa),
+            bytes: Hex(size),
+            prot: prot_word(prot),
+            memory: memory_word(memory),
+            software,
+            pages_only,
+        },
+        Operation::Unmap { ipa, size, .. } => {
             let (ipa, bytes) = (Hex(ipa), Hex(size));
-            (vm, Asks::Unmap { ipa, bytes })
+            Asks::Unmap { ipa, bytes }
         }
-        Operation::Free { vm } => (vm, Asks::Free),
-        Operation::Access { vm, ipa, kind } => {
+        Operation::Range {
+            action, ipa, size, ..
+        } => {
+            let (action, ipa, bytes) = (action_word(action), Hex(ipa), Hex(size));
+            Asks::Range { action, ipa, bytes }
+        }
+        Operation::Protect {
+            ipa, size, prot, ..
+        } => {
+            let (ipa, bytes, prot) = (Hex(ipa), Hex(size), prot_word(prot));
+            Asks::Protect { ipa, bytes, prot }
+        }
+        Operation::Annotate {
+            ipa, size, owner, ..
+        } => {
+            let (ipa, bytes) = (Hex(ipa), Hex(size));
+            Asks::Annotate { ipa, bytes, owner }
+        }
+        Operation::Relax { ipa, prot, .. } => {
+            let (ipa, prot) = (Hex(ipa), prot_word(prot));
+            Asks::Relax { ipa, prot }
+        }
+        Operation::MakeYoung { ipa, .. } => Asks::MakeYoung { ipa: Hex(ipa) },
+        Operation::Leaf { ipa, .. } => Asks::Leaf { ipa: Hex(ipa) },
+        Operation::Build {
+            ipa,
+            pa,
+            level,
+            prot,
+            memory,
+            software,
+            pages_only,
+            ..
+        } => Asks::Build {
+            ipa: Hex(ipa),
+            pa: Hex(pa),
+            level,
+            prot: prot_word(prot),
+            memory: memory_word(memory),
+            software,
+            pages_only,
+        },
+        Operation::Link { .. } => Asks::Link,
+        Operation::Discard { .. } => Asks::Discard,
+        Operation::Conflict { .. } => Asks::Conflict,
+        Operation::Free { .. } => Asks::Free,
+        Operation::Access { ipa, kind, .. } => {
             let access = match kind {
                 AccessKind::Read => "read",
                 AccessKind::Write => "write",
                 AccessKind::Execute => "execute",
             };
             let ipa = Hex(ipa);
-            (vm, Asks::Access { ipa, access })
+            Asks::Access { ipa, access }
         }
     }
 }

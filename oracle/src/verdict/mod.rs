@@ -9,7 +9,7 @@
 pub mod json;
 mod registers;
 mod show;
-pub(crate) use show::{Shown, permissions};
+pub(crate) use show::{Shown, memory_word, permissions, prot_word};
 
 use std::fmt;
 

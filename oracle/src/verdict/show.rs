@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Finding, Guilty, Lookup, Reach, Verdict, Views, vtcr_fields};
 use crate::arch::Granule;
-use crate::operation::{Machine, Operation};
+use crate::operation::{Action, Machine, MemoryType, Operation, Prot, Regime};
 use crate::walk::{Answer, Decision, Fault, FaultKind, Step, Translation};
 
 /// More fields than this do not fit the summary; the rest is counted.
@@ -19,8 +19,54 @@ pub(super) fn operation_word(operation: &Operation) -> &'static str {
         Operation::Create { .. } => "create",
         Operation::Map { .. } => "map",
         Operation::Unmap { .. } => "unmap",
+        Operation::Range { action, .. } => action_word(*action),
+        Operation::Protect { .. } => "protect",
+        Operation::Annotate { .. } => "annotate",
+        Operation::Relax { .. } => "relax",
+        Operation::MakeYoung { .. } => "make-young",
+        Operation::Leaf { .. } => "leaf",
+        Operation::Build { .. } => "build",
+        Operation::Link { .. } => "link",
+        Operation::Discard { .. } => "discard",
+        Operation::Conflict { .. } => "conflict",
         Operation::Free { .. } => "free",
         Operation::Access { .. } => "access",
+    }
+}
+
+/// The contract's word for an operation on a range.
+pub(super) fn action_word(action: Action) -> &'static str {
+    match action {
+        Action::UnmapWhole => "unmap-whole",
+        Action::WriteProtect => "write-protect",
+        Action::Soften => "soften",
+        Action::Revive => "revive",
+        Action::Flush => "flush",
+        Action::TestYoung => "test-young",
+        Action::ClearYoung => "clear-young",
+        Action::Coalesce => "coalesce",
+        Action::Split => "split",
+        Action::Destroy => "destroy",
+    }
+}
+
+/// The word for a regime.
+pub(super) fn regime_word(regime: Regime) -> &'static str {
+    match regime {
+        Regime::Stage2 => "stage2",
+        Regime::El2 => "el2",
+        Regime::Aarch32 => "aarch32",
+        Regime::Aarch32Hyp => "aarch32-hyp",
+    }
+}
+
+/// The word for a memory type.
+pub(crate) fn memory_word(memory: MemoryType) -> &'static str {
+    match memory {
+        MemoryType::Normal => "normal",
+        MemoryType::Device => "device",
+        MemoryType::NonCacheable => "non-cacheable",
+        MemoryType::DeviceStrict => "device-strict",
     }
 }
 
@@ -66,8 +112,16 @@ fn show_machine(f: &mut fmt::Formatter<'_>, machine: &Machine) -> fmt::Result {
         "  machine    granule={granule} pa={} ipa={}",
         machine.pa_bits, machine.ipa_bits
     )?;
+    if machine.regime != Regime::Stage2 {
+        write!(f, " regime={}", regime_word(machine.regime))?;
+    }
     if let Some(level) = machine.start_level {
         write!(f, " start={level}")?;
+    }
+    for (feature, present) in features(machine) {
+        if present {
+            write!(f, " {feature}")?;
+        }
     }
     if machine.bbm != 0 {
         write!(f, " bbm={}", machine.bbm)?;
@@ -78,6 +132,26 @@ fn show_machine(f: &mut fmt::Formatter<'_>, machine: &Machine) -> fmt::Result {
         " pool={:#x}+{:#x} walks {coherent}coherent",
         machine.pool.base, machine.pool.bytes
     )
+}
+
+fn features(machine: &Machine) -> [(&'static str, bool); 14] {
+    let features = machine.features;
+    [
+        ("ds", machine.ds),
+        ("lpa2-4k", features.lpa2_4k),
+        ("lpa2-16k", features.lpa2_16k),
+        ("ttst", features.ttst),
+        ("xnx", features.xnx),
+        ("fwb", features.fwb),
+        ("haf", features.haf),
+        ("hd", features.dbm),
+        ("contiguous", machine.contiguous),
+        ("ttl", machine.ttl),
+        ("tlb-range", machine.tlb_range),
+        ("vmid16", machine.vmid16),
+        ("idc", machine.idc),
+        ("dic", machine.dic),
+    ]
 }
 
 fn show_guilty(f: &mut fmt::Formatter<'_>, guilty: Option<&Guilty>) -> fmt::Result {
@@ -198,6 +272,16 @@ impl fmt::Display for Shown<'_, Fault> {
         };
         write!(f, "{kind} level={}", self.0.level)
     }
+}
+
+/// [`permissions`] of what the contract says.
+pub(crate) fn prot_word(prot: Prot) -> String {
+    let Prot {
+        read,
+        write,
+        execute,
+    } = prot;
+    permissions(read, write, execute.at_el1(), execute.at_el0())
 }
 
 /// `rwx` with a dash for what is missing; where EL1 and EL0 differ in execution,

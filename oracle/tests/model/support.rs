@@ -1,8 +1,10 @@
 //! Short words for machines, operations and answers.
 
-use oracle::arch::Granule;
+use oracle::arch::{Features, Granule};
 use oracle::model::{Meaning, Model, Supply};
-use oracle::operation::{Machine, MemoryType, Operation, Outcome, Prot, Refusal, Span};
+use oracle::operation::{
+    Execute, Machine, MemoryType, Operation, Outcome, Prot, Refusal, Regime, Span,
+};
 
 pub(crate) const K: u64 = 1 << 10;
 pub(crate) const M: u64 = 1 << 20;
@@ -16,14 +18,14 @@ pub(crate) const HYPERVISOR_END: u64 = HYPERVISOR + M;
 pub(crate) const READ: Prot = Prot {
     read: true,
     write: false,
-    execute: false,
+    execute: Execute::Never,
 };
 pub(crate) const READ_WRITE: Prot = Prot {
     write: true,
     ..READ
 };
 pub(crate) const READ_EXECUTE: Prot = Prot {
-    execute: true,
+    execute: Execute::Both,
     ..READ
 };
 
@@ -34,10 +36,19 @@ pub(crate) fn machine(
     pa_bits: u8,
 ) -> Machine {
     Machine {
+        regime: Regime::Stage2,
         granule,
         pa_bits,
         ipa_bits,
         start_level,
+        ds: false,
+        features: Features::of_contract(pa_bits),
+        contiguous: false,
+        ttl: false,
+        tlb_range: false,
+        vmid16: false,
+        idc: false,
+        dic: false,
         coherent_walks: true,
         bbm: 0,
         cache_pages: None,
@@ -120,6 +131,7 @@ impl Map {
             size: self.size,
             prot: self.prot,
             memory: self.memory,
+            software: 0,
             pages_only: self.pages_only,
         }
     }

@@ -16,7 +16,8 @@ use oracle::arch::{Features, Granule};
 use oracle::event::{Barrier, CacheOperation, Event, Record, Tlbi};
 use oracle::judge::Observer;
 use oracle::ledger::Work;
-use oracle::operation::{Machine, Span};
+use oracle::operation::{Machine, Regime, Span};
+use oracle::protocol::InPlace;
 use oracle::verdict::{Class, Finding};
 use oracle::walk::{Memory, Registers, Stage2};
 
@@ -41,10 +42,19 @@ pub const CHANGE: Work = Work::Change { capacity: CAPACITY };
 
 pub fn machine() -> Machine {
     Machine {
+        regime: Regime::Stage2,
         granule: Granule::K4,
         pa_bits: 40,
         ipa_bits: 40,
         start_level: None,
+        ds: false,
+        features: Features::of_contract(40),
+        contiguous: false,
+        ttl: false,
+        tlb_range: false,
+        vmid16: false,
+        idc: false,
+        dic: false,
         coherent_walks: true,
         bbm: 0,
         cache_pages: None,
@@ -156,6 +166,7 @@ pub fn clean(at: u64) -> Event {
     Event::Cache {
         operation: CacheOperation::Cvac,
         at,
+        bytes: 1,
     }
 }
 
@@ -264,7 +275,7 @@ pub fn mapped() -> Observer {
 
 /// One operation.
 pub fn run(observer: &mut Observer, work: Work, events: &[Event]) -> Result<(), Finding> {
-    observer.begin(work);
+    observer.begin(work, InPlace::default());
     for &event in events {
         observer.event(&record(event))?;
     }

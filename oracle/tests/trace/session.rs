@@ -2,7 +2,7 @@
 
 use super::*;
 use oracle::judge::{Judge, Judged};
-use oracle::operation::{AccessKind, MemoryType, Operation, Outcome, Prot};
+use oracle::operation::{AccessKind, Execute, MemoryType, Operation, Outcome, Prot};
 
 pub struct Session {
     pub judge: Judge,
@@ -32,9 +32,10 @@ pub const fn map(ipa: u64, pa: u64, size: u64) -> Operation {
         prot: Prot {
             read: true,
             write: true,
-            execute: false,
+            execute: Execute::Never,
         },
         memory: MemoryType::Normal,
+        software: 0,
         pages_only: false,
     }
 }

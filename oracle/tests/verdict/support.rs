@@ -2,7 +2,7 @@
 
 use oracle::event::Event;
 use oracle::judge::Judge;
-use oracle::operation::{AccessKind, MemoryType, Operation, Outcome, Prot};
+use oracle::operation::{AccessKind, Execute, MemoryType, Operation, Outcome, Prot};
 use oracle::verdict::{Finding, Verdict};
 use oracle::walk::Memory;
 
@@ -22,9 +22,10 @@ pub(crate) const MAP: Operation = Operation::Map {
     prot: Prot {
         read: true,
         write: true,
-        execute: false,
+        execute: Execute::Never,
     },
     memory: MemoryType::Normal,
+    software: 0,
     pages_only: false,
 };
 
