@@ -26,7 +26,7 @@ const MAX_TABLES: u32 = Machine::MAX_POOL_PAGES as u32;
 #[must_use]
 pub fn snapshot<M: Memory + ?Sized>(sequence: &Sequence, run: &Run, memory: &M) -> String {
     let mut text = format!("{}\n", Text(&sequence.machine));
-    let stub = sequence.machine.stub_operations().into_iter().flatten();
+    let stub = sequence.machine.operation_0();
     let stub = stub
         .zip(&run.stub)
         .map(|(operation, answer)| (0, operation, answer));

@@ -103,7 +103,7 @@ impl Sweep {
 
 /// The operations of a sequence: the stub's as any others, and no failures.
 fn operations(sequence: &Sequence) -> Vec<Operation> {
-    let stub = sequence.machine.stub_operations().into_iter().flatten();
+    let stub = sequence.machine.operation_0();
     let all = stub.chain(sequence.operations().copied());
     all.filter(|operation| !matches!(operation, Operation::Fail { .. }))
         .collect()

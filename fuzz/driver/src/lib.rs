@@ -18,8 +18,8 @@ pub use source::Source;
 
 use hyp::addr::{Ipa, Pa, PaRange};
 use hyp::cpu::{Cpu, Registers};
-use hyp::descriptor::{MemoryType, Prot};
-use hyp::geometry::{Configuration, Granule};
+use hyp::descriptor::{Execute, MemoryType, Prot};
+use hyp::geometry::{Configuration, Features, Granule};
 use hyp::pages::PageInfo;
 use hyp::platform::Platform;
 use hyp::stage2::{CreateError, MapError, Mapping, RangeError, Stage2, UnmapError};
@@ -122,18 +122,16 @@ impl<P: Testbed, L: Log> Driver<'_, '_, P, L> {
                 size,
                 prot,
                 memory,
+                software,
                 pages_only,
             } => {
                 let mapping = Mapping {
                     ipa: Ipa::new(ipa),
                     pa: Pa::new(pa),
                     bytes: size,
-                    prot: Prot {
-                        read: prot.read,
-                        write: prot.write,
-                        execute: prot.execute,
-                    },
+                    prot: self::prot(prot),
                     memory: memory_type(memory),
+                    software,
                     pages_only,
                 };
                 self.map(vm, &mapping)
@@ -145,6 +143,7 @@ impl<P: Testbed, L: Log> Driver<'_, '_, P, L> {
                 self.lab.source.fail_after(after);
                 Outcome::Nothing
             }
+            _ => Outcome::Refused(Refusal::NotHere),
         }
     }
 
@@ -168,7 +167,10 @@ impl<P: Testbed, L: Log> Driver<'_, '_, P, L> {
             Ok(()) => Outcome::Done,
             Err(CreateError::Exists) => Outcome::Refused(Refusal::Exists),
             Err(
-                CreateError::Configuration(_) | CreateError::PageSize(_) | CreateError::Root(_),
+                CreateError::Configuration(_)
+                | CreateError::Vmid(_)
+                | CreateError::PageSize(_)
+                | CreateError::Root(_),
             ) => Outcome::Refused(Refusal::IllegalConfiguration),
             Err(CreateError::NoMemory { .. }) => Outcome::Refused(Refusal::NoMemory),
         }
@@ -239,7 +241,28 @@ fn configuration(machine: &Machine) -> Configuration {
         ipa_bits: machine.ipa_bits,
         pa_bits: machine.pa_bits,
         start_level: machine.start_level,
+        ds: machine.ds,
+        contiguous: machine.contiguous,
         coherent_walks: machine.coherent_walks,
+        features: features(machine.features),
+    }
+}
+
+fn features(features: ops::Features) -> Features {
+    Features {
+        lpa2_4k: features.lpa2_4k,
+        lpa2_16k: features.lpa2_16k,
+        ttst: features.ttst,
+        xnx: features.xnx,
+        fwb: features.fwb,
+        haf: features.haf,
+        hd: features.hd,
+        bbm: features.bbm,
+        ttl: features.ttl,
+        tlb_range: features.tlb_range,
+        vmid16: features.vmid16,
+        idc: features.idc,
+        dic: features.dic,
     }
 }
 
@@ -248,10 +271,25 @@ fn pa_range(window: Window) -> Result<PaRange, LabError> {
     PaRange::new(Pa::new(window.base), window.bytes).ok_or(LabError::Machine(place))
 }
 
+fn prot(prot: ops::Prot) -> Prot {
+    Prot {
+        read: prot.read,
+        write: prot.write,
+        execute: match prot.execute {
+            ops::Execute::Never => Execute::Never,
+            ops::Execute::Both => Execute::Both,
+            ops::Execute::El1 => Execute::El1,
+            ops::Execute::El0 => Execute::El0,
+        },
+    }
+}
+
 fn memory_type(memory: ops::MemoryType) -> MemoryType {
     match memory {
         ops::MemoryType::Normal => MemoryType::Normal,
-        ops::MemoryType::Device => MemoryType::Device,
+        ops::MemoryType::Device => MemoryType::DeviceNgnre,
+        ops::MemoryType::NonCacheable => MemoryType::NonCacheable,
+        ops::MemoryType::DeviceStrict => MemoryType::DeviceNgnrne,
     }
 }
 

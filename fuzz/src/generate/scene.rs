@@ -51,7 +51,7 @@ impl Scene {
             ranges: Vec::new(),
             live: [false; VMS],
         };
-        for operation in machine.stub_operations().into_iter().flatten() {
+        for operation in machine.operation_0() {
             scene.observe(&operation);
         }
         for index in 0..scene.focus.len() {
