@@ -3,7 +3,6 @@
 
 use arbitrary::{Result, Unstructured};
 use ops::{Granule, Machine, Pool, Regime, Window};
-use oracle::model::legal;
 
 use super::{Shape, weighted};
 use crate::translate;
@@ -122,14 +121,7 @@ fn sized(u: &mut Unstructured<'_>, machine: Machine) -> Result<Machine> {
 /// Whether the architecture allows the machine's configuration, so that VMs can
 /// be created on it.
 pub(crate) fn is_legal(machine: &Machine) -> bool {
-    let granule = translate::granule(machine.granule);
-    legal::check(
-        granule,
-        machine.start_level,
-        machine.ipa_bits,
-        machine.pa_bits,
-    )
-    .is_ok()
+    translate::configuration(machine).is_some()
 }
 
 /// Any configuration, near the legal ones: most of them are not.
