@@ -84,6 +84,11 @@ impl Session<'_> {
         self.driver.execute(operation)
     }
 
+    /// Has hardware update a descriptor, as a walk for the guest does (contract H).
+    pub fn update(&self, update: oracle::walk::Update) {
+        self.memory.update(update.at, update.new);
+    }
+
     /// What the last operation did, in order.
     #[must_use]
     pub fn events(&self) -> Ref<'_, [Record]> {

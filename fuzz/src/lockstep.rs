@@ -16,6 +16,7 @@ use ops::{Machine, Operation, Outcome, Vm};
 use oracle::judge::Judge;
 use oracle::model::legal::{self, Configuration};
 use oracle::verdict::{Class, Finding, Guilty, Verdict};
+use oracle::walk::{Answer as Walked, Translation};
 use std::fmt::Write;
 
 /// Runs sequences on the host engine under the eyes of the oracle.
@@ -117,7 +118,7 @@ struct Comparison<'a, 's> {
 
 impl Comparison<'_, '_> {
     fn sequence(&mut self, sequence: &Sequence) -> Result<(), Box<Verdict>> {
-        for operation in self.machine.stub_operations().into_iter().flatten() {
+        for operation in self.machine.operation_0() {
             let answer = self.step(0, &Step::from(operation))?;
             self.last.stub.push(answer);
         }
@@ -161,6 +162,13 @@ impl Comparison<'_, '_> {
             .judge
             .operation(&asked, answered, events, self.session.memory())?;
         self.last.counts.add_judged(&judged);
+        if let Some(Walked::Translation(Translation {
+            update: Some(update),
+            ..
+        })) = judged.access
+        {
+            self.session.update(update);
+        }
         let access = judged.access.as_ref().and_then(translate::access_outcome);
         Ok(Answer { outcome, access })
     }
@@ -170,17 +178,8 @@ impl Comparison<'_, '_> {
         if !matches!(operation, Operation::Create { .. }) || outcome != Outcome::Done {
             return;
         }
-        let Machine {
-            granule,
-            start_level,
-            ipa_bits,
-            pa_bits,
-            ..
-        } = *self.machine;
-        let legal = legal::check(translate::granule(granule), start_level, ipa_bits, pa_bits);
-        let index = legal
-            .ok()
-            .and_then(|legal| self.legal.iter().position(|other| *other == legal));
+        let legal = translate::configuration(self.machine);
+        let index = legal.and_then(|legal| self.legal.iter().position(|other| *other == legal));
         self.last.reached = index.map_or(Reached::Illegal, Reached::Legal);
     }
 

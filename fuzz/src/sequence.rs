@@ -7,8 +7,7 @@ use ops::{AccessOutcome, Machine, Operation, Outcome};
 /// A machine and a list of operations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence {
-    /// The machine. Where it has a stub, `Machine::stub_operations` come before
-    /// the first step.
+    /// The machine. `Machine::operation_0` comes before the first step.
     pub machine: Machine,
     /// The operations, in order.
     pub steps: Vec<Step>,

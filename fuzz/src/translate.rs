@@ -6,22 +6,39 @@
 //! of the contract; an external abort, or behaviour that the architecture leaves
 //! open, is no answer that a sequence can expect.
 
+mod answer;
+mod event;
+
+pub use answer::{access_outcome, outcome};
+pub use event::record;
+
 use ops::{
-    AccessKind, AccessOutcome, Barrier, CacheOperation, Event, FaultKind, Granule, HYPERVISOR,
-    Machine, MemoryType, Operation, Outcome, Prot, Record, Refusal, SENTINEL, Tlbi, Window,
+    AccessKind, Action, Execute, Features, Granule, HYPERVISOR, Machine, MemoryType, Operation,
+    Prot, Regime, SENTINEL, Window,
 };
-use oracle::{arch, event, operation, walk};
+use oracle::model::legal::{self, Configuration};
+use oracle::{arch, operation};
 
 /// The machine, with the physical memory that belongs to the hypervisor.
 #[must_use]
 pub fn machine(machine: &Machine) -> operation::Machine {
+    let features = machine.features;
     operation::Machine {
+        regime: regime(machine.regime),
         granule: granule(machine.granule),
         pa_bits: machine.pa_bits,
         ipa_bits: machine.ipa_bits,
         start_level: machine.start_level,
+        ds: machine.ds,
+        features: self::features(machine.pa_bits, features),
+        contiguous: machine.contiguous,
+        ttl: features.ttl,
+        tlb_range: features.tlb_range,
+        vmid16: features.vmid16,
+        idc: features.idc,
+        dic: features.dic,
         coherent_walks: machine.coherent_walks,
-        bbm: 0,
+        bbm: features.bbm,
         cache_pages: machine.cache_pages,
         pool: span(machine.pool_window()),
         hypervisor: span(HYPERVISOR),
@@ -29,9 +46,45 @@ pub fn machine(machine: &Machine) -> operation::Machine {
     }
 }
 
-/// A translation granule.
+/// What the oracle calls the features of a machine with this physical address size.
 #[must_use]
-pub fn granule(granule: Granule) -> arch::Granule {
+pub fn features(pa_bits: u8, features: Features) -> arch::Features {
+    arch::Features {
+        lpa2_4k: features.lpa2_4k,
+        lpa2_16k: features.lpa2_16k,
+        haf: features.haf,
+        dbm: features.hd,
+        xnx: features.xnx,
+        ttst: features.ttst,
+        fwb: features.fwb,
+        bbm: features.bbm,
+        ..arch::Features::of_contract(pa_bits)
+    }
+}
+
+/// The configuration of a guest's Stage-2 that this machine asks for, if the
+/// architecture allows it (contract L).
+#[must_use]
+pub fn configuration(machine: &Machine) -> Option<Configuration> {
+    legal::check(
+        granule(machine.granule),
+        machine.start_level,
+        machine.ipa_bits,
+        machine.pa_bits,
+    )
+    .ok()
+}
+
+fn regime(regime: Regime) -> operation::Regime {
+    match regime {
+        Regime::Stage2 => operation::Regime::Stage2,
+        Regime::El2 => operation::Regime::El2,
+        Regime::Aarch32 => operation::Regime::Aarch32,
+        Regime::Aarch32Hyp => operation::Regime::Aarch32Hyp,
+    }
+}
+
+fn granule(granule: Granule) -> arch::Granule {
     match granule {
         Granule::K4 => arch::Granule::K4,
         Granule::K16 => arch::Granule::K16,
@@ -50,36 +103,89 @@ fn span(window: Window) -> operation::Span {
 /// nothing of the subject.
 #[must_use]
 pub fn operation(operation: &Operation) -> Option<operation::Operation> {
+    use operation::Operation as Asked;
+    let vm = operation.vm()?.index();
     Some(match *operation {
-        Operation::Create { vm } => operation::Operation::Create {
-            vm: vm.index(),
-            vmid: vm.vmid(),
+        Operation::Create { vm: of } => Asked::Create {
+            vm,
+            vmid: of.vmid(),
         },
         Operation::Map {
-            vm,
             ipa,
             pa,
             size,
             prot,
             memory,
+            software,
             pages_only,
-        } => operation::Operation::Map {
-            vm: vm.index(),
+            ..
+        } => Asked::Map {
+            vm,
             ipa,
             pa,
             size,
             prot: self::prot(prot),
             memory: memory_type(memory),
+            software,
             pages_only,
         },
-        Operation::Unmap { vm, ipa, size } => operation::Operation::Unmap {
-            vm: vm.index(),
+        Operation::Build {
+            ipa,
+            pa,
+            level,
+            prot,
+            memory,
+            software,
+            pages_only,
+            ..
+        } => Asked::Build {
+            vm,
+            ipa,
+            pa,
+            level,
+            prot: self::prot(prot),
+            memory: memory_type(memory),
+            software,
+            pages_only,
+        },
+        Operation::Unmap { ipa, size, .. } => Asked::Unmap { vm, ipa, size },
+        Operation::Range {
+            action, ipa, size, ..
+        } => Asked::Range {
+            vm,
+            action: self::action(action),
             ipa,
             size,
         },
-        Operation::Free { vm } => operation::Operation::Free { vm: vm.index() },
-        Operation::Access { vm, ipa, kind } => operation::Operation::Access {
-            vm: vm.index(),
+        Operation::Protect {
+            ipa, size, prot, ..
+        } => Asked::Protect {
+            vm,
+            ipa,
+            size,
+            prot: self::prot(prot),
+        },
+        Operation::Annotate {
+            ipa, size, owner, ..
+        } => Asked::Annotate {
+            vm,
+            ipa,
+            size,
+            owner,
+        },
+        Operation::Relax { ipa, prot, .. } => Asked::Relax {
+            vm,
+            ipa,
+            prot: self::prot(prot),
+        },
+        Operation::MakeYoung { ipa, .. } => Asked::MakeYoung { vm, ipa },
+        Operation::Leaf { ipa, .. } => Asked::Leaf { vm, ipa },
+        Operation::Link { .. } => Asked::Link { vm },
+        Operation::Discard { .. } => Asked::Discard { vm },
+        Operation::Conflict { .. } => Asked::Conflict { vm },
+        Operation::Free { .. } => Asked::Free { vm },
+        Operation::Access { ipa, kind, .. } => Asked::Access {
+            vm,
             ipa,
             kind: access_kind(kind),
         },
@@ -91,7 +197,12 @@ fn prot(prot: Prot) -> operation::Prot {
     operation::Prot {
         read: prot.read,
         write: prot.write,
-        execute: prot.execute,
+        execute: match prot.execute {
+            Execute::Never => operation::Execute::Never,
+            Execute::Both => operation::Execute::Both,
+            Execute::El1 => operation::Execute::El1,
+            Execute::El0 => operation::Execute::El0,
+        },
     }
 }
 
@@ -99,6 +210,23 @@ fn memory_type(memory: MemoryType) -> operation::MemoryType {
     match memory {
         MemoryType::Normal => operation::MemoryType::Normal,
         MemoryType::Device => operation::MemoryType::Device,
+        MemoryType::NonCacheable => operation::MemoryType::NonCacheable,
+        MemoryType::DeviceStrict => operation::MemoryType::DeviceStrict,
+    }
+}
+
+fn action(action: Action) -> operation::Action {
+    match action {
+        Action::UnmapWhole => operation::Action::UnmapWhole,
+        Action::WriteProtect => operation::Action::WriteProtect,
+        Action::Soften => operation::Action::Soften,
+        Action::Revive => operation::Action::Revive,
+        Action::Flush => operation::Action::Flush,
+        Action::TestYoung => operation::Action::TestYoung,
+        Action::ClearYoung => operation::Action::ClearYoung,
+        Action::Coalesce => operation::Action::Coalesce,
+        Action::Split => operation::Action::Split,
+        Action::Destroy => operation::Action::Destroy,
     }
 }
 
@@ -110,136 +238,10 @@ fn access_kind(kind: AccessKind) -> operation::AccessKind {
     }
 }
 
-/// What the subject answered. An access that was let through is done as far as
-/// the subject goes: what it comes to is the walker's to say.
-#[must_use]
-pub fn outcome(outcome: Outcome) -> operation::Outcome {
-    match outcome {
-        Outcome::Done | Outcome::Nothing => operation::Outcome::Done,
-        Outcome::Freed { pages } => operation::Outcome::Freed { pages },
-        Outcome::NoPages { done, need } => operation::Outcome::NoPages { done, need },
-        Outcome::Refused(refusal) => operation::Outcome::Refused(self::refusal(refusal)),
-    }
-}
-
-fn refusal(refusal: Refusal) -> operation::Refusal {
-    match refusal {
-        Refusal::NoVm => operation::Refusal::NoVm,
-        Refusal::Exists => operation::Refusal::Exists,
-        Refusal::IllegalConfiguration => operation::Refusal::IllegalConfiguration,
-        Refusal::NoMemory => operation::Refusal::NoMemory,
-        Refusal::Empty => operation::Refusal::Empty,
-        Refusal::Misaligned => operation::Refusal::Misaligned,
-        Refusal::Wraps => operation::Refusal::Wraps,
-        Refusal::IpaRange => operation::Refusal::IpaRange,
-        Refusal::PaRange => operation::Refusal::PaRange,
-        Refusal::BadAttributes => operation::Refusal::BadAttributes,
-        Refusal::Denied => operation::Refusal::Denied,
-    }
-}
-
-/// One event of the subject.
-#[must_use]
-pub fn record(record: Record) -> event::Record {
-    event::Record {
-        cpu: record.cpu,
-        event: event(record.event),
-    }
-}
-
-fn event(event: Event) -> event::Event {
-    match event {
-        Event::Store {
-            at,
-            old,
-            new,
-            release,
-        } => event::Event::Store {
-            at,
-            old,
-            new,
-            release,
-        },
-        Event::Zero { at, bytes } => event::Event::Zero { at, bytes },
-        Event::Tlbi { operation, operand } => event::Event::Tlbi {
-            operation: tlbi(operation),
-            operand,
-        },
-        Event::Barrier(barrier) => event::Event::Barrier(self::barrier(barrier)),
-        Event::Cache {
-            operation: CacheOperation::Cvac,
-            at,
-        } => event::Event::Cache {
-            operation: event::CacheOperation::Cvac,
-            at,
-        },
-        Event::WriteVtcr(value) => event::Event::WriteVtcr(value),
-        Event::WriteVttbr(value) => event::Event::WriteVttbr(value),
-        Event::Allocate { page, order } => event::Event::Allocate { page, order },
-        Event::AllocateFailed { order, injected } => {
-            event::Event::AllocateFailed { order, injected }
-        }
-        Event::Release { page, order } => event::Event::Release { page, order },
-    }
-}
-
-fn tlbi(operation: Tlbi) -> event::Tlbi {
-    match operation {
-        Tlbi::Ipas2e1is => event::Tlbi::Ipas2e1is,
-        Tlbi::Vmalle1is => event::Tlbi::Vmalle1is,
-        Tlbi::Vmalls12e1is => event::Tlbi::Vmalls12e1is,
-    }
-}
-
-fn barrier(barrier: Barrier) -> event::Barrier {
-    match barrier {
-        Barrier::DsbIshst => event::Barrier::DsbIshst,
-        Barrier::DsbIsh => event::Barrier::DsbIsh,
-        Barrier::Isb => event::Barrier::Isb,
-    }
-}
-
-/// What a guest access comes to, from the walker's answer to it. `None` for an
-/// external abort and for what the architecture leaves open: neither can be
-/// expected by a sequence.
-#[must_use]
-pub fn access_outcome(answer: &walk::Answer) -> Option<AccessOutcome> {
-    match answer {
-        walk::Answer::Translation(translation) => Some(AccessOutcome::Ok { pa: translation.pa }),
-        walk::Answer::Fault(fault) => {
-            let kind = fault_kind(fault.kind)?;
-            Some(AccessOutcome::Fault {
-                kind,
-                level: fault.level,
-            })
-        }
-        walk::Answer::Unpredictable(_) => None,
-    }
-}
-
-fn fault_kind(kind: walk::FaultKind) -> Option<FaultKind> {
-    match kind {
-        walk::FaultKind::Translation => Some(FaultKind::Translation),
-        walk::FaultKind::AddressSize => Some(FaultKind::AddressSize),
-        walk::FaultKind::AccessFlag => Some(FaultKind::AccessFlag),
-        walk::FaultKind::Permission => Some(FaultKind::Permission),
-        walk::FaultKind::Stage1AddressSize => Some(FaultKind::Stage1AddressSize),
-        walk::FaultKind::ExternalAbort => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use ops::Vm;
-
-    fn fault(kind: walk::FaultKind) -> walk::Answer {
-        walk::Answer::Fault(walk::Fault {
-            kind,
-            level: 2,
-            permitted_update: None,
-        })
-    }
 
     #[test]
     fn a_vm_has_its_index_and_its_vmid() {
@@ -268,24 +270,5 @@ mod tests {
             (told.sentinel.base, told.sentinel.bytes),
             (0x47ff_0000, 0x1_0000)
         );
-    }
-
-    #[test]
-    fn a_fault_keeps_kind_and_level() {
-        let told = access_outcome(&fault(walk::FaultKind::Permission));
-        assert_eq!(
-            told,
-            Some(AccessOutcome::Fault {
-                kind: FaultKind::Permission,
-                level: 2
-            })
-        );
-    }
-
-    #[test]
-    fn what_a_sequence_cannot_expect_is_no_outcome() {
-        assert_eq!(access_outcome(&fault(walk::FaultKind::ExternalAbort)), None);
-        let open = walk::Answer::Unpredictable(walk::Why::MemAttr);
-        assert_eq!(access_outcome(&open), None);
     }
 }

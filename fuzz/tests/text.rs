@@ -19,6 +19,35 @@ access a ipa=0x8000000000 read                                                  
 free a                                                                           -> ok pages=0
 ";
 
+/// Everything that the first version of the format did not have.
+const SECOND_EXAMPLE: &str = "\
+machine regime=el2 granule=16K pa=52 ipa=52 features=lpa2-16k+ttst+xnx+hd+bbm2+ds+contiguous pool=0x48000000+64 memory=0x50000000+64M
+map b ipa=0x0 pa=0x50000000 size=4K prot=rwp mem=nc sw=5 pages
+map b ipa=0x0 pa=0x50000000 size=4K prot=--u mem=strict
+unmap-whole a ipa=0x0 size=4K                                                    -> dying
+write-protect a ipa=0x0 size=4K
+soften a ipa=0x0 size=4K
+revive a ipa=0x0 size=4K
+flush a ipa=0x0 size=4K
+test-young a ipa=0x0 size=4K                                                     -> young
+clear-young a ipa=0x0 size=4K                                                    -> old
+coalesce a ipa=0x0 size=4K
+split a ipa=0x0 size=4K                                                          -> no-pages done=8K need=1
+destroy a ipa=0x0 size=4K
+protect a ipa=0x0 size=4K prot=r-x                                               -> ok
+annotate a ipa=0x0 size=4K owner=7                                               -> bad-owner
+relax a ipa=0x123 prot=-w-                                                       -> not-mapped
+make-young a ipa=0x123
+leaf a ipa=0x123                                                                 -> entry level=3 owner=7
+leaf a ipa=0x123                                                                 -> entry level=-1 empty
+leaf a ipa=0x123                                                                 -> entry level=2 leaf pa=0x1000 prot=rw- mem=normal sw=0 young clean
+leaf a ipa=0x123                                                                 -> entry level=2 softened pa=0x1000 prot=r-p mem=strict sw=15 old dirty
+build a ipa=0x0 pa=0x0 level=2 prot=rw- mem=normal sw=1 pages                    -> busy
+link a                                                                           -> nothing-built
+discard a
+conflict a                                                                       -> not-here
+";
+
 fn expectations(text: &str) -> Vec<Option<Expectation>> {
     text::parse(text)
         .unwrap()
@@ -34,7 +63,9 @@ fn error(text: &str) -> String {
 
 #[test]
 fn canonical_text_is_printed_as_it_was_read() {
-    assert_eq!(text::parse(EXAMPLE).unwrap().to_string(), EXAMPLE);
+    for example in [EXAMPLE, SECOND_EXAMPLE] {
+        assert_eq!(text::parse(example).unwrap().to_string(), example);
+    }
 }
 
 #[test]
@@ -106,14 +137,14 @@ fn expectations_are_read() {
 
 /// Malformed lines, each with its message. Lines other than the machine's stand
 /// behind a good one.
-const MALFORMED: [(&str, &str); 46] = [
+const MALFORMED: [(&str, &str); 66] = [
     (
         "machines",
-        "line 2, column 1: expected vm, map, unmap, access, free or fail, found \"machines\"",
+        "line 2, column 1: expected vm, map, unmap, protect, annotate, relax, make-young, leaf, build, link, discard, conflict, access, free, fail, unmap-whole, write-protect, soften, revive, flush, test-young, clear-young, coalesce, split or destroy, found \"machines\"",
     ),
     (
         "vms a",
-        "line 2, column 1: expected vm, map, unmap, access, free or fail, found \"vms\"",
+        "line 2, column 1: expected vm, map, unmap, protect, annotate, relax, make-young, leaf, build, link, discard, conflict, access, free, fail, unmap-whole, write-protect, soften, revive, flush, test-young, clear-young, coalesce, split or destroy, found \"vms\"",
     ),
     (
         "machine granule=8K",
@@ -121,7 +152,7 @@ const MALFORMED: [(&str, &str); 46] = [
     ),
     (
         "machine granule",
-        "line 1, column 9: expected granule=, pa=, ipa=, start=, pool=, memory=, stub=, walks= or cache=, found \"granule\"",
+        "line 1, column 9: expected granule=, pa=, ipa=, start=, pool=, memory=, stub=, walks=, cache=, regime= or features=, found \"granule\"",
     ),
     (
         "machine granule=",
@@ -193,11 +224,11 @@ const MALFORMED: [(&str, &str); 46] = [
     ),
     (
         "machine colour=red",
-        "line 1, column 9: expected granule=, pa=, ipa=, start=, pool=, memory=, stub=, walks= or cache=, found \"colour=red\"",
+        "line 1, column 9: expected granule=, pa=, ipa=, start=, pool=, memory=, stub=, walks=, cache=, regime= or features=, found \"colour=red\"",
     ),
     (
         "machine vm a",
-        "line 1, column 9: expected granule=, pa=, ipa=, start=, pool=, memory=, stub=, walks= or cache=, found \"vm\"",
+        "line 1, column 9: expected granule=, pa=, ipa=, start=, pool=, memory=, stub=, walks=, cache=, regime= or features=, found \"vm\"",
     ),
     (
         "machine -> ok",
@@ -238,11 +269,11 @@ const MALFORMED: [(&str, &str); 46] = [
     ),
     (
         "map a ipa=0 pa=0 size=4K prot=rw- mem=wc",
-        "line 2, column 39: expected normal or device, found \"wc\"",
+        "line 2, column 39: expected normal, device, nc or strict, found \"wc\"",
     ),
     (
-        "map a ipa=0 pa=0 size=4K prot=rw- mem=normal pages pages",
-        "line 2, column 52: expected the end of the line or \"->\", found \"pages\"",
+        "map a ipa=0 pa=0 size=4K prot=rw- mem=normal sw=0 pages pages",
+        "line 2, column 57: expected the end of the line or \"->\", found \"pages\"",
     ),
     (
         "unmap a ipa=0",
@@ -287,6 +318,86 @@ const MALFORMED: [(&str, &str); 46] = [
     (
         "map a ipa=0 pa=0 size=4K prot=rw- mem=normal -> no-pages done=0",
         "line 2, column 64: expected need=, found nothing",
+    ),
+    (
+        "machine regime=el1",
+        "line 1, column 16: expected stage2, el2, aarch32 or aarch32-hyp, found \"el1\"",
+    ),
+    (
+        "machine features=xnx+sve",
+        "line 1, column 22: expected lpa2-4k, lpa2-16k, ttst, xnx, fwb, haf, hd, ttl, range, vmid16, idc, dic, bbm1, bbm2, ds or contiguous, found \"sve\"",
+    ),
+    (
+        "machine features=",
+        "line 1, column 18: expected lpa2-4k, lpa2-16k, ttst, xnx, fwb, haf, hd, ttl, range, vmid16, idc, dic, bbm1, bbm2, ds or contiguous, found nothing",
+    ),
+    (
+        "machine features=haf+xnx+haf",
+        "line 1, column 26: haf is given twice",
+    ),
+    (
+        "machine features=bbm1+bbm2",
+        "line 1, column 1: bbm3 is not a level of FEAT_BBM (0, 1, 2)",
+    ),
+    (
+        "map a ipa=0 pa=0 size=4K prot=rw- mem=normal sw=16",
+        "line 2, column 49: expected a number from 0 to 15, found \"16\"",
+    ),
+    (
+        "map a ipa=0 pa=0 size=4K prot=rwy mem=normal",
+        "line 2, column 31: expected permissions such as rw-, r-x or ---, found \"rwy\"",
+    ),
+    (
+        "soften a ipa=0",
+        "line 2, column 15: expected size=, found nothing",
+    ),
+    (
+        "protect a ipa=0 size=4K",
+        "line 2, column 24: expected prot=, found nothing",
+    ),
+    (
+        "annotate a ipa=0 size=4K owner=256",
+        "line 2, column 32: expected a number from 0 to 255, found \"256\"",
+    ),
+    (
+        "relax a ipa=0 size=4K",
+        "line 2, column 15: expected prot=, found \"size=4K\"",
+    ),
+    (
+        "build a ipa=0 pa=0 prot=rw- mem=normal",
+        "line 2, column 39: expected level=, found nothing",
+    ),
+    (
+        "link a ipa=0",
+        "line 2, column 8: expected the end of the line or \"->\", found \"ipa=0\"",
+    ),
+    (
+        "test-young a ipa=0 size=4K -> ok",
+        "line 2, column 31: expected young, old or a refusal such as no-vm, found \"ok\"",
+    ),
+    (
+        "soften a ipa=0 size=4K -> young",
+        "line 2, column 27: expected ok, no-pages or a refusal such as denied, found \"young\"",
+    ),
+    (
+        "leaf a ipa=0 -> leaf",
+        "line 2, column 17: expected entry level= or a refusal such as no-vm, found \"leaf\"",
+    ),
+    (
+        "leaf a ipa=0 -> entry empty",
+        "line 2, column 23: expected level=, found \"empty\"",
+    ),
+    (
+        "leaf a ipa=0 -> entry level=2 table",
+        "line 2, column 31: expected empty, owner=, leaf or softened, found \"table\"",
+    ),
+    (
+        "leaf a ipa=0 -> entry level=2 leaf pa=0 prot=rw- mem=normal sw=0 clean",
+        "line 2, column 71: expected young or old, found nothing",
+    ),
+    (
+        "leaf a ipa=0 -> entry level=2 leaf pa=0 prot=rw- mem=normal sw=0 young old",
+        "line 2, column 72: expected dirty or clean, found \"old\"",
     ),
 ];
 
@@ -336,7 +447,7 @@ fn column_counts_characters() {
     );
     assert_eq!(
         error("machine\nmap a\u{a0}ä"),
-        "line 2, column 7: expected ipa=, pa=, size=, prot=, mem= or pages, found \"ä\""
+        "line 2, column 7: expected ipa=, pa=, size=, prot=, mem=, sw= or pages, found \"ä\""
     );
 }
 

@@ -1,7 +1,7 @@
 //! A platform that logs each instruction before it delegates it.
 
 use crate::Log;
-use hyp::addr::Pa;
+use hyp::addr::{Ipa, Pa};
 use hyp::platform::Platform;
 use ops::{Barrier, CacheOperation, Event, Tlbi};
 
@@ -29,6 +29,22 @@ impl<'a, P: Platform, L: Log> Recorder<'a, P, L> {
         });
     }
 
+    fn log_exchange(&self, at: Pa, old: u64, new: u64) {
+        self.log.record(Event::Exchange {
+            at: at.raw(),
+            old,
+            new,
+        });
+    }
+
+    fn log_cache(&self, operation: CacheOperation, at: Pa, bytes: u64) {
+        self.log.record(Event::Cache {
+            operation,
+            at: at.raw(),
+            bytes,
+        });
+    }
+
     fn log_tlbi(&self, operation: Tlbi, operand: u64) {
         self.log.record(Event::Tlbi { operation, operand });
     }
@@ -50,6 +66,21 @@ impl<P: Platform, L: Log> Platform for Recorder<'_, P, L> {
         self.machine.store_release(at, value);
     }
 
+    /// One that does not take place stores nothing, and no other observer can tell it.
+    fn compare_exchange(&self, at: Pa, old: u64, new: u64) -> Result<(), u64> {
+        self.machine.compare_exchange(at, old, new)?;
+        self.log_exchange(at, old, new);
+        Ok(())
+    }
+
+    fn swap(&self, at: Pa, new: u64) -> u64 {
+        // What the instruction returns, not what an earlier load saw: hardware may
+        // write in between.
+        let old = self.machine.swap(at, new);
+        self.log_exchange(at, old, new);
+        old
+    }
+
     fn zero(&self, at: Pa, bytes: u64) {
         self.log.record(Event::Zero {
             at: at.raw(),
@@ -63,6 +94,11 @@ impl<P: Platform, L: Log> Platform for Recorder<'_, P, L> {
         self.machine.tlbi_ipas2e1is(operand);
     }
 
+    fn tlbi_ripas2e1is(&self, operand: u64) {
+        self.log_tlbi(Tlbi::Ripas2e1is, operand);
+        self.machine.tlbi_ripas2e1is(operand);
+    }
+
     fn tlbi_vmalle1is(&self) {
         self.log_tlbi(Tlbi::Vmalle1is, 0);
         self.machine.tlbi_vmalle1is();
@@ -71,6 +107,21 @@ impl<P: Platform, L: Log> Platform for Recorder<'_, P, L> {
     fn tlbi_vmalls12e1is(&self) {
         self.log_tlbi(Tlbi::Vmalls12e1is, 0);
         self.machine.tlbi_vmalls12e1is();
+    }
+
+    fn tlbi_vae2is(&self, operand: u64) {
+        self.log_tlbi(Tlbi::Vae2is, operand);
+        self.machine.tlbi_vae2is(operand);
+    }
+
+    fn tlbi_rvae2is(&self, operand: u64) {
+        self.log_tlbi(Tlbi::Rvae2is, operand);
+        self.machine.tlbi_rvae2is(operand);
+    }
+
+    fn tlbi_alle2is(&self) {
+        self.log_tlbi(Tlbi::Alle2is, 0);
+        self.machine.tlbi_alle2is();
     }
 
     fn dsb_ishst(&self) {
@@ -89,11 +140,23 @@ impl<P: Platform, L: Log> Platform for Recorder<'_, P, L> {
     }
 
     fn dc_cvac(&self, at: Pa) {
-        self.log.record(Event::Cache {
-            operation: CacheOperation::Cvac,
-            at: at.raw(),
-        });
+        self.log_cache(CacheOperation::Cvac, at, 1);
         self.machine.dc_cvac(at);
+    }
+
+    fn dc_civac(&self, at: Pa, bytes: u64) {
+        self.log_cache(CacheOperation::Civac, at, bytes);
+        self.machine.dc_civac(at, bytes);
+    }
+
+    fn dc_cvau(&self, at: Pa, bytes: u64) {
+        self.log_cache(CacheOperation::Cvau, at, bytes);
+        self.machine.dc_cvau(at, bytes);
+    }
+
+    fn ic_ialluis(&self) {
+        self.log.record(Event::InstructionCaches);
+        self.machine.ic_ialluis();
     }
 
     fn cache_line_bytes(&self) -> u64 {
@@ -108,6 +171,29 @@ impl<P: Platform, L: Log> Platform for Recorder<'_, P, L> {
     fn write_vttbr_el2(&self, value: u64) {
         self.log.record(Event::WriteVttbr(value));
         self.machine.write_vttbr_el2(value);
+    }
+
+    fn write_tcr_el2(&self, value: u64) {
+        self.log.record(Event::WriteTcr(value));
+        self.machine.write_tcr_el2(value);
+    }
+
+    fn write_ttbr0_el2(&self, value: u64) {
+        self.log.record(Event::WriteTtbr0(value));
+        self.machine.write_ttbr0_el2(value);
+    }
+
+    fn write_mair_el2(&self, value: u64) {
+        self.log.record(Event::WriteMair(value));
+        self.machine.write_mair_el2(value);
+    }
+
+    fn mark_dirty(&self, ipa: Ipa, bytes: u64) {
+        self.log.record(Event::Dirty {
+            ipa: ipa.raw(),
+            bytes,
+        });
+        self.machine.mark_dirty(ipa, bytes);
     }
 
     fn wait(&self) {

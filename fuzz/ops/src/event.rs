@@ -20,6 +20,19 @@ pub enum Tlbi {
     Alle2is,
 }
 
+impl Tlbi {
+    /// All of them, in the order of their wire numbers.
+    pub const ALL: [Tlbi; 7] = [
+        Tlbi::Ipas2e1is,
+        Tlbi::Vmalle1is,
+        Tlbi::Vmalls12e1is,
+        Tlbi::Ripas2e1is,
+        Tlbi::Vae2is,
+        Tlbi::Rvae2is,
+        Tlbi::Alle2is,
+    ];
+}
+
 /// Barriers, by instruction and domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Barrier {
@@ -31,6 +44,11 @@ pub enum Barrier {
     Isb,
 }
 
+impl Barrier {
+    /// All of them, in the order of their wire numbers.
+    pub const ALL: [Barrier; 3] = [Barrier::DsbIshst, Barrier::DsbIsh, Barrier::Isb];
+}
+
 /// Cache maintenance by address, by instruction name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CacheOperation {
@@ -40,6 +58,15 @@ pub enum CacheOperation {
     Civac,
     /// `DC CVAU, Xt`: clean to the point of unification.
     Cvau,
+}
+
+impl CacheOperation {
+    /// All of them, in the order of their wire numbers.
+    pub const ALL: [CacheOperation; 3] = [
+        CacheOperation::Cvac,
+        CacheOperation::Civac,
+        CacheOperation::Cvau,
+    ];
 }
 
 /// One event. Addresses are physical, in bytes.

@@ -13,7 +13,9 @@ mod event;
 mod machine;
 pub mod mailbox;
 mod operation;
+mod options;
 mod outcome;
+mod parts;
 pub mod wire;
 
 pub use event::{Barrier, CacheOperation, Event, Record, Tlbi};
@@ -22,3 +24,4 @@ pub use machine::{
 };
 pub use operation::{AccessKind, Action, Execute, MemoryType, Operation, Prot, VMS, Vm};
 pub use outcome::{AccessOutcome, Entry, FaultKind, LeafContent, Outcome, Refusal};
+pub use parts::Parts;

@@ -54,6 +54,11 @@ pub enum Execute {
     El0,
 }
 
+impl Execute {
+    /// All of them.
+    pub const ALL: [Execute; 4] = [Execute::Never, Execute::Both, Execute::El1, Execute::El0];
+}
+
 /// What a guest may do with a mapping.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Prot {
@@ -76,6 +81,22 @@ pub enum MemoryType {
     NonCacheable,
     /// Device-nGnRnE.
     DeviceStrict,
+}
+
+impl MemoryType {
+    /// All of them.
+    pub const ALL: [MemoryType; 4] = [
+        MemoryType::Normal,
+        MemoryType::Device,
+        MemoryType::NonCacheable,
+        MemoryType::DeviceStrict,
+    ];
+
+    /// Whether it is a type of device memory.
+    #[must_use]
+    pub const fn is_device(self) -> bool {
+        matches!(self, MemoryType::Device | MemoryType::DeviceStrict)
+    }
 }
 
 /// What a range operation without further operands does (contract W, T2, D).

@@ -50,6 +50,33 @@ pub enum Refusal {
     NotHere,
 }
 
+impl Refusal {
+    /// All refusals, in the order of their wire codes.
+    pub const ALL: [Refusal; 21] = [
+        Refusal::NoVm,
+        Refusal::Exists,
+        Refusal::IllegalConfiguration,
+        Refusal::NoMemory,
+        Refusal::Empty,
+        Refusal::Misaligned,
+        Refusal::Wraps,
+        Refusal::IpaRange,
+        Refusal::PaRange,
+        Refusal::BadAttributes,
+        Refusal::Denied,
+        Refusal::Dying,
+        Refusal::NotMapped,
+        Refusal::BadOwner,
+        Refusal::Busy,
+        Refusal::BadLevel,
+        Refusal::NothingBuilt,
+        Refusal::NoPath,
+        Refusal::Mapped,
+        Refusal::CutsBlock,
+        Refusal::NotHere,
+    ];
+}
+
 /// What an entry holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Entry {

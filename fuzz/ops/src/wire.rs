@@ -7,6 +7,7 @@
 //! the same bytes again. Decoding reads untrusted bytes: it never panics and
 //! never allocates.
 
+mod attributes;
 mod machine;
 mod operation;
 mod outcome;
@@ -39,18 +40,26 @@ pub enum WireError {
     },
     /// No granule has this tag.
     Granule(u8),
+    /// No regime has this tag.
+    Regime(u8),
     /// The machine cannot run any sequence.
     Machine(MachineError),
     /// No VM has this index.
     Vm(u8),
     /// No operation has this tag.
     Operation(u8),
+    /// No range operation has this number.
+    Action(u8),
+    /// Software bits beyond the four that a descriptor has.
+    Software(u8),
     /// No guest access has this kind.
     Access(u8),
     /// No outcome has this tag.
     Outcome(u8),
     /// No refusal has this code.
     Refusal(u8),
+    /// No content of an entry has this tag.
+    Entry(u8),
     /// No event has this tag.
     Event(u8),
     /// The event knows no instruction of this number.
@@ -72,12 +81,18 @@ impl core::fmt::Display for WireError {
             WireError::Count(count) => write!(f, "{count} operations, of at most {MAX_OPERATIONS}"),
             WireError::Length { expected, found } => write!(f, "{found} bytes, not {expected}"),
             WireError::Granule(tag) => write!(f, "no granule has tag {tag}"),
+            WireError::Regime(tag) => write!(f, "no regime has tag {tag}"),
             WireError::Machine(error) => error.fmt(f),
             WireError::Vm(index) => write!(f, "no VM has index {index}"),
             WireError::Operation(tag) => write!(f, "no operation has tag {tag}"),
+            WireError::Action(number) => write!(f, "no range operation has number {number}"),
+            WireError::Software(bits) => {
+                write!(f, "software bits {bits:#x}, of which a descriptor has four")
+            }
             WireError::Access(kind) => write!(f, "no guest access has kind {kind}"),
             WireError::Outcome(tag) => write!(f, "no outcome has tag {tag}"),
             WireError::Refusal(code) => write!(f, "no refusal has code {code}"),
+            WireError::Entry(tag) => write!(f, "no content of an entry has tag {tag}"),
             WireError::Event(tag) => write!(f, "no event has tag {tag}"),
             WireError::Instruction(number) => write!(f, "no such instruction: number {number}"),
             WireError::Reserved => f.write_str("a reserved byte or flag is not zero"),

@@ -1,143 +1,20 @@
 //! The wire forms: encoding and decoding are inverse, and hostile bytes end in a
 //! value or an error.
 
+mod values;
+
 use ops::wire::{self, Reader, WireError};
 use ops::{
-    AccessKind, Barrier, CacheOperation, Event, Granule, Machine, MemoryType, Operation, Outcome,
-    Pool, Prot, Record, Refusal, Tlbi, Vm, Window,
+    CacheOperation, Entry, Event, Execute, LeafContent, Machine, MemoryType, Operation, Outcome,
+    Prot, Record, Refusal, Regime, Vm,
 };
 use proptest::prelude::*;
-use proptest::sample::select;
 use proptest::test_runner::RngSeed;
-
-fn vm() -> impl Strategy<Value = Vm> {
-    (0u8..4).prop_map(|index| Vm::new(index).unwrap())
-}
-
-fn machine() -> impl Strategy<Value = Machine> {
-    let configuration = (
-        select(Granule::ALL.to_vec()),
-        select(Machine::PA_BITS.to_vec()),
-        any::<u8>(),
-        any::<Option<i8>>(),
-        any::<bool>(),
-    );
-    let rest = (
-        any::<Option<u16>>(),
-        1..=Machine::MAX_POOL_PAGES,
-        0x1000u64..0x4000,
-        1u64..1 << 30,
-        any::<Option<u64>>(),
-    );
-    (configuration, rest).prop_map(
-        |(
-            (granule, pa_bits, ipa_bits, start_level, coherent_walks),
-            (cache_pages, pages, at, bytes, stub),
-        )| Machine {
-            granule,
-            pa_bits,
-            ipa_bits,
-            start_level,
-            coherent_walks,
-            cache_pages,
-            // The pool ends at 0x4c00_0000 at most, the memory at 2^32.
-            pool: Pool {
-                base: 0x4800_0000,
-                pages,
-            },
-            memory: Window {
-                base: 0x5000_0000 + (at << 16),
-                bytes: bytes.max(granule.bytes()),
-            },
-            stub,
-        },
-    )
-}
-
-fn operation() -> impl Strategy<Value = Operation> {
-    let prot = any::<[bool; 3]>().prop_map(|[read, write, execute]| Prot {
-        read,
-        write,
-        execute,
-    });
-    let memory = select(vec![MemoryType::Normal, MemoryType::Device]);
-    let kind = select(vec![
-        AccessKind::Read,
-        AccessKind::Write,
-        AccessKind::Execute,
-    ]);
-    prop_oneof![
-        vm().prop_map(|vm| Operation::Create { vm }),
-        (vm(), any::<[u64; 3]>(), prot, memory, any::<bool>()).prop_map(
-            |(vm, [ipa, pa, size], prot, memory, pages_only)| Operation::Map {
-                vm,
-                ipa,
-                pa,
-                size,
-                prot,
-                memory,
-                pages_only
-            }
-        ),
-        (vm(), any::<[u64; 2]>()).prop_map(|(vm, [ipa, size])| Operation::Unmap { vm, ipa, size }),
-        vm().prop_map(|vm| Operation::Free { vm }),
-        (vm(), any::<u64>(), kind).prop_map(|(vm, ipa, kind)| Operation::Access { vm, ipa, kind }),
-        any::<u16>().prop_map(|after| Operation::Fail { after }),
-    ]
-}
-
-fn outcome() -> impl Strategy<Value = Outcome> {
-    let refusals = [
-        Refusal::NoVm,
-        Refusal::Exists,
-        Refusal::IllegalConfiguration,
-        Refusal::NoMemory,
-        Refusal::Empty,
-        Refusal::Misaligned,
-        Refusal::Wraps,
-        Refusal::IpaRange,
-        Refusal::PaRange,
-        Refusal::BadAttributes,
-        Refusal::Denied,
-    ];
-    prop_oneof![
-        Just(Outcome::Done),
-        any::<u32>().prop_map(|pages| Outcome::Freed { pages }),
-        any::<(u64, u16)>().prop_map(|(done, need)| Outcome::NoPages { done, need }),
-        select(refusals.to_vec()).prop_map(Outcome::Refused),
-        Just(Outcome::Nothing),
-    ]
-}
-
-fn record() -> impl Strategy<Value = Record> {
-    let tlbi = select(vec![Tlbi::Ipas2e1is, Tlbi::Vmalle1is, Tlbi::Vmalls12e1is]);
-    let barrier = select(vec![Barrier::DsbIshst, Barrier::DsbIsh, Barrier::Isb]);
-    let event = prop_oneof![
-        any::<([u64; 3], bool)>().prop_map(|([at, old, new], release)| Event::Store {
-            at,
-            old,
-            new,
-            release
-        }),
-        any::<[u64; 2]>().prop_map(|[at, bytes]| Event::Zero { at, bytes }),
-        (tlbi, any::<u64>()).prop_map(|(operation, operand)| Event::Tlbi { operation, operand }),
-        barrier.prop_map(Event::Barrier),
-        any::<u64>().prop_map(|at| Event::Cache {
-            operation: CacheOperation::Cvac,
-            at
-        }),
-        any::<u64>().prop_map(Event::WriteVtcr),
-        any::<u64>().prop_map(Event::WriteVttbr),
-        any::<(u64, u8)>().prop_map(|(page, order)| Event::Allocate { page, order }),
-        any::<(u8, bool)>().prop_map(|(order, injected)| Event::AllocateFailed { order, injected }),
-        any::<(u64, u8)>().prop_map(|(page, order)| Event::Release { page, order }),
-    ];
-    (any::<u8>(), event).prop_map(|(cpu, event)| Record { cpu, event })
-}
+use values::{machine, operation, outcome, record};
 
 /// Bytes that are small numbers more often than not, so that tags are often met.
 fn hostile<const N: usize>() -> impl Strategy<Value = [u8; N]> {
-    let byte = prop_oneof![4 => Just(0u8), 2 => 0u8..12, 1 => any::<u8>()];
+    let byte = prop_oneof![4 => Just(0u8), 2 => 0u8..18, 1 => any::<u8>()];
     proptest::collection::vec(byte, N).prop_map(|bytes| bytes.try_into().unwrap())
 }
 
@@ -244,6 +121,34 @@ fn field_that_the_operation_does_not_have_must_be_zero() {
 }
 
 #[test]
+fn numbers_that_nothing_has_are_refused() {
+    let range = |number: u8| {
+        let mut bytes = [0; 32];
+        [bytes[0], bytes[3]] = [7, number];
+        wire::decode_operation(&bytes).unwrap_err()
+    };
+    assert_eq!(range(10), WireError::Action(10));
+    let mut map = [0; 32];
+    [map[0], map[3]] = [2, 16];
+    assert_eq!(wire::decode_operation(&map), Err(WireError::Software(16)));
+    let outcome = |tag: u8, code: u8| {
+        let mut bytes = [0; 16];
+        [bytes[0], bytes[1]] = [tag, code];
+        wire::decode_outcome(&bytes).unwrap_err()
+    };
+    assert_eq!(outcome(4, 0), WireError::Refusal(0));
+    assert_eq!(outcome(4, 22), WireError::Refusal(22));
+    assert_eq!(outcome(7, 4), WireError::Entry(4));
+}
+
+#[test]
+fn several_kinds_of_execution_are_no_permission() {
+    let mut bytes = [0; 32];
+    [bytes[0], bytes[2]] = [2, 4 | 32];
+    assert_eq!(wire::decode_operation(&bytes), Err(WireError::Reserved));
+}
+
+#[test]
 fn machine_that_cannot_run_is_refused_with_its_reason() {
     let machine = Machine {
         pa_bits: 41,
@@ -299,9 +204,10 @@ fn layouts_are_as_published() {
         prot: Prot {
             read: true,
             write: false,
-            execute: true,
+            execute: Execute::Both,
         },
         memory: MemoryType::Device,
+        software: 0,
         pages_only: true,
     };
     let mut expected = [0; 32];
@@ -322,4 +228,49 @@ fn layouts_are_as_published() {
     expected[27] = 0x50;
     expected[35] = 4;
     assert_eq!(wire::encode_machine(&machine), expected);
+
+    let machine = Machine {
+        regime: Regime::El2,
+        ..machine.with_options(1 << 3 | 2 << 12 | 1 << 14)
+    };
+    [expected[5], expected[12], expected[13]] = [1, 0b1000, 0b0110_0000];
+    assert_eq!(wire::encode_machine(&machine), expected);
+}
+
+#[test]
+fn layouts_of_entries_and_caches_are_as_published() {
+    let content = LeafContent {
+        pa: 0x1122,
+        prot: Prot {
+            read: true,
+            write: true,
+            execute: Execute::El0,
+        },
+        memory: MemoryType::NonCacheable,
+        software: 5,
+        young: true,
+        dirty: false,
+    };
+    let outcome = Outcome::Entry {
+        level: -1,
+        entry: Entry::Softened(content),
+    };
+    let mut expected = [0; 16];
+    expected[..5].copy_from_slice(&[7, 3, 0xff, 0b1100_0011, 0b1_0101]);
+    expected[8..10].copy_from_slice(&[0x22, 0x11]);
+    assert_eq!(wire::encode_outcome(&outcome), expected);
+    assert_eq!(
+        wire::encode_outcome(&Outcome::Refused(Refusal::Denied))[..2],
+        [4, 11]
+    );
+
+    // What the first version wrote for the line that holds an address.
+    let mut bytes = [0; 32];
+    [bytes[0], bytes[2], bytes[8]] = [5, 1, 0x40];
+    let event = Event::Cache {
+        operation: CacheOperation::Cvac,
+        at: 0x40,
+        bytes: 1,
+    };
+    assert_eq!(wire::decode_record(&bytes), Ok(Record { cpu: 0, event }));
 }

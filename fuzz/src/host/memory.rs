@@ -8,7 +8,7 @@
 //! answered, and remembered as a stray for the comparison to report.
 
 use driver::Testbed;
-use hyp::addr::Pa;
+use hyp::addr::{Ipa, Pa};
 use hyp::platform::Platform;
 use ops::{SENTINEL, Window, poison};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -122,6 +122,12 @@ impl Memory {
         (SENTINEL.contains(at) && at.is_multiple_of(8)).then_some(poison())
     }
 
+    /// Stores as hardware does that updates a descriptor during a walk: no event
+    /// tells it. Without effect outside of the pool.
+    pub fn update(&self, at: u64, value: u64) {
+        self.put(at, value);
+    }
+
     /// The first stray access since the last call, or since `reset`. The first is
     /// the cause: what follows is worked out from what it answered.
     pub fn take_stray(&self) -> Option<Stray> {
@@ -137,6 +143,15 @@ impl Memory {
         let frame = usize::try_from(offset / FRAME_BYTES).ok()?;
         let word = usize::try_from(offset % FRAME_BYTES / 8).ok()?;
         Some((frame, word))
+    }
+
+    /// Stores to the pool, and says whether the address is in it.
+    fn put(&self, at: u64, value: u64) -> bool {
+        let place = self.locate(at);
+        if let Some((frame, word)) = place {
+            self.touch(frame).words().as_array_of_cells()[word].set(value);
+        }
+        place.is_some()
     }
 
     /// A frame that is about to be stored to.
@@ -186,11 +201,8 @@ impl Platform for Memory {
     }
 
     fn store(&self, at: Pa, value: u64) {
-        match self.locate(at.raw()) {
-            Some((frame, word)) => {
-                self.touch(frame).words().as_array_of_cells()[word].set(value);
-            }
-            None => self.went_astray(at.raw(), Reach::Store),
+        if !self.put(at.raw(), value) {
+            self.went_astray(at.raw(), Reach::Store);
         }
     }
 
@@ -199,23 +211,51 @@ impl Platform for Memory {
         self.store(at, value);
     }
 
+    fn compare_exchange(&self, at: Pa, old: u64, new: u64) -> Result<(), u64> {
+        match self.peek(at.raw()) {
+            Some(found) if found != old => Err(found),
+            // Also where it goes astray, so that nobody tries again for ever.
+            _ => {
+                self.store(at, new);
+                Ok(())
+            }
+        }
+    }
+
+    fn swap(&self, at: Pa, new: u64) -> u64 {
+        let old = self.peek(at.raw()).unwrap_or(0);
+        self.store(at, new);
+        old
+    }
+
     fn zero(&self, at: Pa, bytes: u64) {
         self.fill(at, bytes, 0);
     }
 
     fn tlbi_ipas2e1is(&self, _operand: u64) {}
+    fn tlbi_ripas2e1is(&self, _operand: u64) {}
     fn tlbi_vmalle1is(&self) {}
     fn tlbi_vmalls12e1is(&self) {}
+    fn tlbi_vae2is(&self, _operand: u64) {}
+    fn tlbi_rvae2is(&self, _operand: u64) {}
+    fn tlbi_alle2is(&self) {}
     fn dsb_ishst(&self) {}
     fn dsb_ish(&self) {}
     fn isb(&self) {}
     fn dc_cvac(&self, _at: Pa) {}
+    fn dc_civac(&self, _at: Pa, _bytes: u64) {}
+    fn dc_cvau(&self, _at: Pa, _bytes: u64) {}
+    fn ic_ialluis(&self) {}
     fn cache_line_bytes(&self) -> u64 {
         CACHE_LINE_BYTES
     }
 
     fn write_vtcr_el2(&self, _value: u64) {}
     fn write_vttbr_el2(&self, _value: u64) {}
+    fn write_tcr_el2(&self, _value: u64) {}
+    fn write_ttbr0_el2(&self, _value: u64) {}
+    fn write_mair_el2(&self, _value: u64) {}
+    fn mark_dirty(&self, _ipa: Ipa, _bytes: u64) {}
 }
 
 impl Testbed for Memory {

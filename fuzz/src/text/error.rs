@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::machine::MachineFault;
+use super::fault::MachineFault;
 
 /// Why a text is not a sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +25,8 @@ pub enum ErrorKind {
         /// What stands there, shortened where it is long; empty for nothing.
         found: String,
     },
-    /// A key is given a second time.
-    Twice(&'static str),
+    /// A key, with its `=`, or a word is given a second time.
+    Twice(String),
     /// No sequence can be run on this machine.
     Machine(MachineFault),
     /// The line holds one operation more than a sequence can.
@@ -72,7 +72,7 @@ impl fmt::Display for ErrorKind {
             ErrorKind::Expected { expected, found } => {
                 write!(f, "expected {expected}, found {found:?}")
             }
-            ErrorKind::Twice(key) => write!(f, "{key}= is given twice"),
+            ErrorKind::Twice(key) => write!(f, "{key} is given twice"),
             ErrorKind::Machine(fault) => fault.fmt(f),
             ErrorKind::TooMany { most } => write!(f, "a sequence holds at most {most} operations"),
         }

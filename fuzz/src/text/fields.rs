@@ -60,9 +60,10 @@ impl<'a> Word<'a> {
             .ok_or_else(|| self.expected("a size such as 4K or 0x1000, below 2^64"))
     }
 
-    /// A number that `T` can hold, which goes up to `most`.
+    /// A number up to `most`, which `T` can hold.
     pub(super) fn count<T: TryFrom<u64>>(&self, most: u64) -> Result<T, ParseError> {
-        let count = number::parse(self.text).and_then(|count| T::try_from(count).ok());
+        let count = number::parse(self.text).filter(|count| *count <= most);
+        let count = count.and_then(|count| T::try_from(count).ok());
         count.ok_or_else(|| self.expected(format!("a number from 0 to {most}")))
     }
 
@@ -75,6 +76,26 @@ impl<'a> Word<'a> {
         let level = number::parse(digits).and_then(|level| i64::try_from(level).ok());
         let level = level.and_then(|level| i8::try_from(sign * level).ok());
         level.ok_or_else(|| self.expected("a level such as 1, from -128 to 127"))
+    }
+
+    /// The value behind `key=`, where the word is that.
+    pub(super) fn value_of(&self, key: &str) -> Option<Word<'a>> {
+        let text = self.text.strip_prefix(key)?.strip_prefix('=')?;
+        Some(Word {
+            text,
+            at: self.at + key.len() + 1,
+            ..*self
+        })
+    }
+
+    /// The word's pieces between `+`, at least one.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = Word<'a>> {
+        let mut at = self.at;
+        self.text.split('+').map(move |text| {
+            let piece = Word { text, at, ..*self };
+            at += text.len() + 1;
+            piece
+        })
     }
 
     /// The word's two sides of a `+`.
@@ -144,29 +165,35 @@ impl<'a> Iterator for Words<'a> {
     }
 }
 
+/// Plain words of which a line holds one at most.
+pub(super) type Choice = &'static [&'static str];
+
 /// The `key=value` words of a line, up to its end or `->`, and its plain words.
 pub(super) struct Fields<'a> {
     keys: &'static [&'static str],
     values: [Option<Word<'a>>; Fields::MOST_KEYS],
-    plain: Option<Word<'a>>,
+    choices: &'static [Choice],
+    plain: [Option<Word<'a>>; Fields::MOST_CHOICES],
     /// The place behind the last of them, where a missing one is missed.
     end: Word<'a>,
 }
 
 impl<'a> Fields<'a> {
-    const MOST_KEYS: usize = 9;
+    const MOST_KEYS: usize = 11;
+    const MOST_CHOICES: usize = 2;
 
     /// Takes the words up to the end or `->`: values of `keys`, and at most one
-    /// plain word out of `plain`.
+    /// plain word out of each choice.
     pub(super) fn take(
         words: &mut Words<'a>,
         keys: &'static [&'static str],
-        plain: &'static [&'static str],
+        choices: &'static [Choice],
     ) -> Result<Fields<'a>, ParseError> {
         let mut fields = Fields {
             keys,
             values: [None; Fields::MOST_KEYS],
-            plain: None,
+            choices,
+            plain: [None; Fields::MOST_CHOICES],
             end: words.clone().word(),
         };
         loop {
@@ -176,22 +203,24 @@ impl<'a> Fields<'a> {
                 return Ok(fields);
             }
             *words = ahead;
-            fields.accept(fields.end, plain)?;
+            fields.accept(fields.end)?;
         }
     }
 
-    fn accept(&mut self, word: Word<'a>, plain: &'static [&'static str]) -> Result<(), ParseError> {
-        if self.plain.is_none() && plain.contains(&word.text) {
-            self.plain = Some(word);
-            return Ok(());
+    fn accept(&mut self, word: Word<'a>) -> Result<(), ParseError> {
+        for (choice, plain) in self.choices.iter().zip(&mut self.plain) {
+            if plain.is_none() && choice.contains(&word.text) {
+                *plain = Some(word);
+                return Ok(());
+            }
         }
         let (key, value) = word.text.split_once('=').unwrap_or((word.text, ""));
         let known = self.keys.iter().position(|known| *known == key);
         let Some(index) = known.filter(|_| key.len() < word.text.len()) else {
-            return Err(word.expected(self.open(plain)));
+            return Err(word.expected(self.open()));
         };
         if self.values[index].is_some() {
-            return Err(word.error(ErrorKind::Twice(self.keys[index])));
+            return Err(word.error(ErrorKind::Twice(format!("{key}="))));
         }
         self.values[index] = Some(Word {
             text: value,
@@ -202,14 +231,15 @@ impl<'a> Fields<'a> {
     }
 
     /// What may still come.
-    fn open(&self, plain: &'static [&'static str]) -> String {
+    fn open(&self) -> String {
         let free = |index: &usize| self.values[*index].is_none();
         let mut open: Vec<String> = (0..self.keys.len())
             .filter(free)
             .map(|index| format!("{}=", self.keys[index]))
             .collect();
-        if self.plain.is_none() {
-            open.extend(plain.iter().map(|word| (*word).to_owned()));
+        for (choice, plain) in self.choices.iter().zip(&self.plain) {
+            let words = choice.iter().filter(|_| plain.is_none());
+            open.extend(words.map(|word| (*word).to_owned()));
         }
         if open.is_empty() {
             "the end of the line or \"->\"".to_owned()
@@ -238,9 +268,9 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| self.end.expected(format!("{key}=")))
     }
 
-    /// The plain word, or an empty one at the end of the fields.
-    pub(super) fn plain(&self) -> Word<'a> {
-        self.plain.unwrap_or(self.end)
+    /// The plain word out of a choice, or an empty one at the end of the fields.
+    pub(super) fn plain(&self, choice: usize) -> Word<'a> {
+        self.plain[choice].unwrap_or(self.end)
     }
 }
 

@@ -3,12 +3,16 @@
 use std::fmt::{self, Display, Formatter};
 
 use ops::{
-    AccessKind, AccessOutcome, FaultKind, Granule, Machine, MemoryType, Operation, Outcome, Prot,
-    Refusal,
+    AccessOutcome, Entry, Execute, LeafContent, Machine, MemoryType, Operation, Outcome, Prot,
+    Regime,
 };
 
 use super::Text;
 use super::number::Size;
+use super::words::{
+    access_word, action_word, dirty_word, fault_word, granule_word, memory_word, refusal_word,
+    regime_word, walks_word, young_word,
+};
 use crate::sequence::{Expectation, Sequence, Step};
 
 /// Column at which expectations start, where the operation is shorter.
@@ -49,14 +53,23 @@ impl Display for Expectation {
 impl Display for Text<'_, Machine> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Text(machine) = self;
-        let granule = granule_word(machine.granule);
+        f.write_str("machine")?;
+        if machine.regime != Regime::Stage2 {
+            write!(f, " regime={}", regime_word(machine.regime))?;
+        }
         write!(
             f,
-            "machine granule={granule} pa={} ipa={}",
-            machine.pa_bits, machine.ipa_bits
+            " granule={} pa={} ipa={}",
+            granule_word(machine.granule),
+            machine.pa_bits,
+            machine.ipa_bits
         )?;
         if let Some(level) = machine.start_level {
             write!(f, " start={level}")?;
+        }
+        let options: Vec<_> = options(machine).collect();
+        if !options.is_empty() {
+            write!(f, " features={}", options.join("+"))?;
         }
         write!(f, " pool={:#x}+{}", machine.pool.base, machine.pool.pages)?;
         write!(
@@ -69,7 +82,7 @@ impl Display for Text<'_, Machine> {
             write!(f, " stub={ipa:#x}")?;
         }
         if !machine.coherent_walks {
-            f.write_str(" walks=noncoherent")?;
+            write!(f, " walks={}", walks_word(false))?;
         }
         if let Some(pages) = machine.cache_pages {
             write!(f, " cache={pages}")?;
@@ -78,38 +91,118 @@ impl Display for Text<'_, Machine> {
     }
 }
 
+/// The words of the machine's options.
+fn options(machine: &Machine) -> impl Iterator<Item = &'static str> {
+    let bits = machine.options();
+    let words = Machine::OPTIONS.into_iter().enumerate();
+    words.filter_map(move |(bit, word)| (bits >> bit & 1 != 0).then_some(word))
+}
+
 impl Display for Text<'_, Operation> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match *self.0 {
-            Operation::Create { vm } => write!(f, "vm {}", vm.name()),
+        let operation = self.0;
+        f.write_str(verb(operation))?;
+        if let Some(vm) = operation.vm() {
+            write!(f, " {}", vm.name())?;
+        }
+        match *operation {
             Operation::Map {
-                vm,
                 ipa,
                 pa,
                 size,
                 prot,
                 memory,
+                software,
                 pages_only,
+                ..
             } => {
-                write!(
-                    f,
-                    "map {} ipa={ipa:#x} pa={pa:#x} size={}",
-                    vm.name(),
-                    Size(size)
-                )?;
-                write!(f, " prot={} mem={}", Text(&prot), memory_word(memory))?;
-                f.write_str(if pages_only { " pages" } else { "" })
+                write!(f, " ipa={ipa:#x} pa={pa:#x} size={}", Size(size))?;
+                mapping(f, prot, memory, software, pages_only)
             }
-            Operation::Unmap { vm, ipa, size } => {
-                write!(f, "unmap {} ipa={ipa:#x} size={}", vm.name(), Size(size))
+            Operation::Build {
+                ipa,
+                pa,
+                level,
+                prot,
+                memory,
+                software,
+                pages_only,
+                ..
+            } => {
+                write!(f, " ipa={ipa:#x} pa={pa:#x} level={level}")?;
+                mapping(f, prot, memory, software, pages_only)
             }
-            Operation::Free { vm } => write!(f, "free {}", vm.name()),
-            Operation::Access { vm, ipa, kind } => {
-                write!(f, "access {} ipa={ipa:#x} {}", vm.name(), access_word(kind))
+            Operation::Unmap { ipa, size, .. } | Operation::Range { ipa, size, .. } => {
+                range(f, ipa, size)
             }
-            Operation::Fail { after } => write!(f, "fail after={after}"),
+            Operation::Protect {
+                ipa, size, prot, ..
+            } => {
+                range(f, ipa, size)?;
+                write!(f, " prot={}", Text(&prot))
+            }
+            Operation::Annotate {
+                ipa, size, owner, ..
+            } => {
+                range(f, ipa, size)?;
+                write!(f, " owner={owner}")
+            }
+            Operation::Relax { ipa, prot, .. } => {
+                write!(f, " ipa={ipa:#x} prot={}", Text(&prot))
+            }
+            Operation::MakeYoung { ipa, .. } | Operation::Leaf { ipa, .. } => {
+                write!(f, " ipa={ipa:#x}")
+            }
+            Operation::Access { ipa, kind, .. } => {
+                write!(f, " ipa={ipa:#x} {}", access_word(kind))
+            }
+            Operation::Fail { after } => write!(f, " after={after}"),
+            Operation::Create { .. }
+            | Operation::Link { .. }
+            | Operation::Discard { .. }
+            | Operation::Conflict { .. }
+            | Operation::Free { .. } => Ok(()),
         }
     }
+}
+
+fn verb(operation: &Operation) -> &'static str {
+    match *operation {
+        Operation::Create { .. } => "vm",
+        Operation::Map { .. } => "map",
+        Operation::Unmap { .. } => "unmap",
+        Operation::Range { action, .. } => action_word(action),
+        Operation::Protect { .. } => "protect",
+        Operation::Annotate { .. } => "annotate",
+        Operation::Relax { .. } => "relax",
+        Operation::MakeYoung { .. } => "make-young",
+        Operation::Leaf { .. } => "leaf",
+        Operation::Build { .. } => "build",
+        Operation::Link { .. } => "link",
+        Operation::Discard { .. } => "discard",
+        Operation::Conflict { .. } => "conflict",
+        Operation::Free { .. } => "free",
+        Operation::Access { .. } => "access",
+        Operation::Fail { .. } => "fail",
+    }
+}
+
+fn range(f: &mut Formatter<'_>, ipa: u64, size: u64) -> fmt::Result {
+    write!(f, " ipa={ipa:#x} size={}", Size(size))
+}
+
+fn mapping(
+    f: &mut Formatter<'_>,
+    prot: Prot,
+    memory: MemoryType,
+    software: u8,
+    pages_only: bool,
+) -> fmt::Result {
+    write!(f, " prot={} mem={}", Text(&prot), memory_word(memory))?;
+    if software != 0 {
+        write!(f, " sw={software}")?;
+    }
+    f.write_str(if pages_only { " pages" } else { "" })
 }
 
 impl Display for Text<'_, Prot> {
@@ -120,13 +213,13 @@ impl Display for Text<'_, Prot> {
             write,
             execute,
         } = *self.0;
-        write!(
-            f,
-            "{}{}{}",
-            letter(read, 'r'),
-            letter(write, 'w'),
-            letter(execute, 'x')
-        )
+        let execute = match execute {
+            Execute::Never => '-',
+            Execute::Both => 'x',
+            Execute::El1 => 'p',
+            Execute::El0 => 'u',
+        };
+        write!(f, "{}{}{execute}", letter(read, 'r'), letter(write, 'w'))
     }
 }
 
@@ -135,12 +228,46 @@ impl Display for Text<'_, Outcome> {
         match *self.0 {
             Outcome::Done => f.write_str("ok"),
             Outcome::Freed { pages } => write!(f, "ok pages={pages}"),
+            Outcome::Young(young) => f.write_str(young_word(young)),
+            Outcome::Entry { level, entry } => write!(f, "entry level={level} {}", Text(&entry)),
             Outcome::NoPages { done, need } => {
                 write!(f, "no-pages done={} need={need}", Size(done))
             }
             Outcome::Refused(refusal) => f.write_str(refusal_word(refusal)),
             Outcome::Nothing => f.write_str("nothing"),
         }
+    }
+}
+
+impl Display for Text<'_, Entry> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Entry::Empty => f.write_str("empty"),
+            Entry::Annotated { owner } => write!(f, "owner={owner}"),
+            Entry::Leaf(content) => write!(f, "leaf {}", Text(content)),
+            Entry::Softened(content) => write!(f, "softened {}", Text(content)),
+        }
+    }
+}
+
+impl Display for Text<'_, LeafContent> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let LeafContent {
+            pa,
+            prot,
+            memory,
+            software,
+            young,
+            dirty,
+        } = *self.0;
+        write!(
+            f,
+            "pa={pa:#x} prot={} mem={} sw={software} {} {}",
+            Text(&prot),
+            memory_word(memory),
+            young_word(young),
+            dirty_word(dirty)
+        )
     }
 }
 
@@ -152,54 +279,5 @@ impl Display for Text<'_, AccessOutcome> {
                 write!(f, "fault {} level={level}", fault_word(kind))
             }
         }
-    }
-}
-
-pub(super) fn granule_word(granule: Granule) -> &'static str {
-    match granule {
-        Granule::K4 => "4K",
-        Granule::K16 => "16K",
-        Granule::K64 => "64K",
-    }
-}
-
-pub(super) fn memory_word(memory: MemoryType) -> &'static str {
-    match memory {
-        MemoryType::Normal => "normal",
-        MemoryType::Device => "device",
-    }
-}
-
-pub(super) fn access_word(kind: AccessKind) -> &'static str {
-    match kind {
-        AccessKind::Read => "read",
-        AccessKind::Write => "write",
-        AccessKind::Execute => "execute",
-    }
-}
-
-pub(super) fn refusal_word(refusal: Refusal) -> &'static str {
-    match refusal {
-        Refusal::NoVm => "no-vm",
-        Refusal::Exists => "exists",
-        Refusal::IllegalConfiguration => "illegal-configuration",
-        Refusal::NoMemory => "no-memory",
-        Refusal::Empty => "empty",
-        Refusal::Misaligned => "misaligned",
-        Refusal::Wraps => "wraps",
-        Refusal::IpaRange => "ipa-range",
-        Refusal::PaRange => "pa-range",
-        Refusal::BadAttributes => "bad-attributes",
-        Refusal::Denied => "denied",
-    }
-}
-
-pub(super) fn fault_word(kind: FaultKind) -> &'static str {
-    match kind {
-        FaultKind::Translation => "translation",
-        FaultKind::AddressSize => "address-size",
-        FaultKind::AccessFlag => "access-flag",
-        FaultKind::Permission => "permission",
-        FaultKind::Stage1AddressSize => "stage1-address-size",
     }
 }

@@ -4,8 +4,8 @@
 use fastrand::Rng;
 use fuzz::{Expectation, Sequence, Step};
 use ops::{
-    AccessKind, AccessOutcome, FaultKind, Granule, Machine, MemoryType, Operation, Outcome, Pool,
-    Prot, Refusal, Vm, Window,
+    AccessKind, AccessOutcome, Action, Entry, Execute, FaultKind, Granule, LeafContent, Machine,
+    MemoryType, Operation, Outcome, Pool, Prot, Refusal, Regime, Vm, Window,
 };
 
 pub(crate) fn sequence(seed: u64) -> Sequence {
@@ -19,7 +19,8 @@ pub(crate) fn sequence(seed: u64) -> Sequence {
 
 fn machine(rng: &mut Rng) -> Machine {
     let memory_page = 0x5000 + rng.u64(0..0x2000);
-    Machine {
+    let machine = Machine {
+        regime: pick(rng, &Regime::ALL),
         granule: pick(rng, &Granule::ALL),
         pa_bits: pick(rng, &Machine::PA_BITS),
         ipa_bits: rng.u8(..),
@@ -35,7 +36,11 @@ fn machine(rng: &mut Rng) -> Machine {
             bytes: rng.u64(1 << 16..1 << 28),
         },
         stub: maybe(rng, number),
-    }
+        ..Machine::PLAIN
+    };
+    // FEAT_BBM has no level 3.
+    let options = rng.u16(..) & !(1 << rng.u8(12..14));
+    machine.with_options(if rng.bool() { options } else { 0 })
 }
 
 fn step(rng: &mut Rng) -> Step {
@@ -49,36 +54,75 @@ fn step(rng: &mut Rng) -> Step {
 
 fn operation(rng: &mut Rng) -> Operation {
     let vm = Vm::new(rng.u8(0..4)).unwrap();
-    match rng.u8(0..6) {
+    let [ipa, pa, size] = [number(rng), number(rng), number(rng)];
+    let prot = prot(rng);
+    let memory = pick(rng, &MemoryType::ALL);
+    let (software, pages_only) = (rng.u8(0..16) & rng.u8(..), rng.bool());
+    match rng.u8(0..16) {
         0 => Operation::Create { vm },
         1 => Operation::Map {
             vm,
-            ipa: number(rng),
-            pa: number(rng),
-            size: number(rng),
-            prot: Prot {
-                read: rng.bool(),
-                write: rng.bool(),
-                execute: rng.bool(),
-            },
-            memory: pick(rng, &[MemoryType::Normal, MemoryType::Device]),
-            pages_only: rng.bool(),
+            ipa,
+            pa,
+            size,
+            prot,
+            memory,
+            software,
+            pages_only,
         },
-        2 => Operation::Unmap {
-            vm,
-            ipa: number(rng),
-            size: number(rng),
-        },
+        2 => Operation::Unmap { vm, ipa, size },
         3 => Operation::Free { vm },
         4 => Operation::Access {
             vm,
-            ipa: number(rng),
+            ipa,
             kind: pick(
                 rng,
                 &[AccessKind::Read, AccessKind::Write, AccessKind::Execute],
             ),
         },
+        5 => Operation::Range {
+            vm,
+            action: pick(rng, &Action::ALL),
+            ipa,
+            size,
+        },
+        6 => Operation::Protect {
+            vm,
+            ipa,
+            size,
+            prot,
+        },
+        7 => Operation::Annotate {
+            vm,
+            ipa,
+            size,
+            owner: rng.u8(..),
+        },
+        8 => Operation::Relax { vm, ipa, prot },
+        9 => Operation::MakeYoung { vm, ipa },
+        10 => Operation::Leaf { vm, ipa },
+        11 => Operation::Build {
+            vm,
+            ipa,
+            pa,
+            level: rng.i8(..),
+            prot,
+            memory,
+            software,
+            pages_only,
+        },
+        12 => Operation::Link { vm },
+        13 => Operation::Discard { vm },
+        14 => Operation::Conflict { vm },
         _ => Operation::Fail { after: rng.u16(..) },
+    }
+}
+
+fn prot(rng: &mut Rng) -> Prot {
+    Prot {
+        read: rng.bool(),
+        write: rng.bool(),
+        execute: pick(rng, &Execute::ALL),
     }
 }
 
@@ -94,15 +138,40 @@ fn expectation(rng: &mut Rng, operation: &Operation) -> Expectation {
                 level: rng.i8(..),
             }),
         },
-        _ => Expectation::Outcome(match rng.u8(0..4) {
+        _ if rng.bool() => Expectation::Outcome(Outcome::Refused(pick(rng, &Refusal::ALL))),
+        Operation::Range {
+            action: Action::TestYoung | Action::ClearYoung,
+            ..
+        } => Expectation::Outcome(Outcome::Young(rng.bool())),
+        Operation::Leaf { .. } => Expectation::Outcome(Outcome::Entry {
+            level: rng.i8(..),
+            entry: entry(rng),
+        }),
+        _ => Expectation::Outcome(match rng.u8(0..3) {
             0 => Outcome::Done,
             1 => Outcome::Freed { pages: rng.u32(..) },
-            2 => Outcome::NoPages {
+            _ => Outcome::NoPages {
                 done: number(rng),
                 need: rng.u16(..),
             },
-            _ => Outcome::Refused(pick(rng, &REFUSALS)),
         }),
+    }
+}
+
+fn entry(rng: &mut Rng) -> Entry {
+    let content = LeafContent {
+        pa: number(rng),
+        prot: prot(rng),
+        memory: pick(rng, &MemoryType::ALL),
+        software: rng.u8(0..16),
+        young: rng.bool(),
+        dirty: rng.bool(),
+    };
+    match rng.u8(0..4) {
+        0 => Entry::Empty,
+        1 => Entry::Annotated { owner: rng.u8(..) },
+        2 => Entry::Leaf(content),
+        _ => Entry::Softened(content),
     }
 }
 
@@ -112,20 +181,6 @@ const FAULTS: [FaultKind; 5] = [
     FaultKind::AccessFlag,
     FaultKind::Permission,
     FaultKind::Stage1AddressSize,
-];
-
-const REFUSALS: [Refusal; 11] = [
-    Refusal::NoVm,
-    Refusal::Exists,
-    Refusal::IllegalConfiguration,
-    Refusal::NoMemory,
-    Refusal::Empty,
-    Refusal::Misaligned,
-    Refusal::Wraps,
-    Refusal::IpaRange,
-    Refusal::PaRange,
-    Refusal::BadAttributes,
-    Refusal::Denied,
 ];
 
 /// Any number, with short ones, round ones and huge ones alike often.

@@ -1,7 +1,7 @@
 //! A reply: what became of a request, and one record for each step.
 //!
-//! The steps are the stub's operations, where the machine has a stub, and then
-//! the operations of the sequence.
+//! The steps are those of operation 0, where the machine has one, and then the
+//! operations of the sequence.
 
 use super::{Answer, RequestError, checksum, extend_checksum, field, put, u32_at, u64_at};
 use crate::Outcome;
@@ -11,8 +11,9 @@ use crate::wire::{MAX_OPERATIONS, OUTCOME_BYTES, WireError, decode_outcome, enco
 pub const REPLY_HEADER_BYTES: usize = 64;
 /// Length of an encoded `StepReply`.
 pub const STEP_BYTES: usize = 128;
-/// Most steps of a reply: the stub's two operations and the sequence's.
-pub const MAX_STEPS: usize = 2 + MAX_OPERATIONS as usize;
+/// Most steps of a reply: the three of operation 0 in EL2's regime and the
+/// sequence's.
+pub const MAX_STEPS: usize = 3 + MAX_OPERATIONS as usize;
 
 const CHECKSUM_AT: usize = 56;
 
