@@ -6,7 +6,7 @@ use hyp::addr::Ipa;
 use hyp::descriptor::MemoryType;
 use hyp::geometry::{Configuration, Features};
 use hyp::stage2::{Entry, Stage2};
-use support::tables::{ACCESS_FLAG, S2AP_WRITE, assert_counted, decision, leaf, set};
+use support::tables::{ACCESS_FLAG, S2AP_WRITE, assert_counted, decision, entry, leaf, set};
 use support::{Machine, RO, RW, TestCpu, mapping, with_features, with_vm_of};
 
 const PAGE: u64 = 4096;
@@ -168,7 +168,7 @@ fn a_dirty_device_page_is_reported_like_any_other() {
 fn valid_descriptors_change_by_exchanges_only() {
     with_vm_of(&recording(), |vm, cpu, machine| {
         vm.map(cpu, &mapping(0, 0x5000_0000, BLOCK, RW)).unwrap();
-        let entry = support::tables::entry(vm, machine, 0);
+        let entry = entry(vm, machine, 0);
         let exchanges = |log: Vec<String>| {
             let to_entry = log
                 .into_iter()
@@ -201,7 +201,7 @@ fn raced(features: Features, operation: impl FnOnce(&Stage2<'_>, &mut TestCpu<'_
         vm.map(cpu, &mapping(0, 0x5000_0000, BLOCK, RW)).unwrap();
         vm.clear_young(cpu, Ipa::new(0), BLOCK).unwrap();
         machine.take_log();
-        machine.interfere(ACCESS_FLAG | S2AP_WRITE);
+        machine.interfere(entry(vm, machine, 0), ACCESS_FLAG | S2AP_WRITE);
         operation(vm, cpu, machine);
         assert_counted(vm, cpu, machine);
     });
@@ -256,10 +256,10 @@ fn a_block_is_dirty_if_one_of_its_pages_was() {
         with_vm_of(&with_features(features), |vm, cpu, machine| {
             vm.map(cpu, &mapping(0, 0x5000_0000, BLOCK, RW)).unwrap();
             vm.split(cpu, Ipa::new(0), BLOCK).unwrap();
-            set(vm, machine, 7 * PAGE, S2AP_WRITE);
+            // In the last moment, with the table still linked.
+            machine.interfere(entry(vm, machine, 7 * PAGE), S2AP_WRITE);
             machine.take_log();
             vm.coalesce(cpu, Ipa::new(0), BLOCK).unwrap();
-            // Hardware may set flags until the table is broken.
             assert!(machine.take_log()[0].starts_with("swp "));
             let (level, block) = leaf(vm, cpu, 0);
             assert_eq!((level, block.dirty), (2, true));

@@ -36,8 +36,8 @@ pub(crate) const RX: Prot = Prot {
 pub(crate) struct Machine {
     words: Vec<Cell<u64>>,
     log: RefCell<Vec<String>>,
-    /// Bits that hardware sets in an entry just before it is exchanged next.
-    interference: Cell<u64>,
+    /// Bits that hardware sets in an entry just before the next exchange.
+    interference: Cell<Option<(Pa, u64)>>,
 }
 
 impl Machine {
@@ -49,15 +49,16 @@ impl Machine {
         }
     }
 
-    /// Makes hardware set these bits in the entry that is exchanged next, between
-    /// the time it is read and the exchange.
-    pub(crate) fn interfere(&self, bits: u64) {
-        self.interference.set(bits);
+    /// Makes hardware set these bits in an entry just before the next exchange, of
+    /// whatever entry.
+    pub(crate) fn interfere(&self, at: Pa, bits: u64) {
+        self.interference.set(Some((at, bits)));
     }
 
-    fn let_hardware_interfere(&self, at: Pa) {
-        let word = self.word(at);
-        word.set(word.get() | self.interference.take());
+    fn let_hardware_interfere(&self) {
+        if let Some((at, bits)) = self.interference.take() {
+            self.word(at).set(self.word(at).get() | bits);
+        }
     }
 
     /// What was executed since the last call.
@@ -92,7 +93,7 @@ impl Platform for Machine {
         self.word(at).set(value);
     }
     fn compare_exchange(&self, at: Pa, old: u64, new: u64) -> Result<(), u64> {
-        self.let_hardware_interfere(at);
+        self.let_hardware_interfere();
         let found = self.word(at).get();
         self.say(&format!("cas {at} {old:#x} {new:#x}"));
         if found != old {
@@ -102,7 +103,7 @@ impl Platform for Machine {
         Ok(())
     }
     fn swap(&self, at: Pa, new: u64) -> u64 {
-        self.let_hardware_interfere(at);
+        self.let_hardware_interfere();
         self.say(&format!("swp {at} {new:#x}"));
         self.word(at).replace(new)
     }
