@@ -18,7 +18,7 @@
 //! - `el2`: those on EL2's own.
 //!
 //! A hypervisor in AArch32 has the same, by `geometry::ExecutionState`. Left out so
-//! far: aging, dirty state, several CPUs in one address space at the same time.
+//! far: several CPUs in one address space at the same time.
 
 #![no_std]
 

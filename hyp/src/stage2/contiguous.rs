@@ -65,9 +65,7 @@ impl<P: Platform, S: PageSource> Editor<'_, '_, P, S> {
         let covered = group.covered_by(entries);
         let first = self.read(group.at());
         self.each_slot(&group, |editor, slot| {
-            editor
-                .space
-                .break_entry(editor.cpu.platform(), slot.at, first, Descriptor::INVALID);
+            editor.break_entry(slot.at, first, Descriptor::INVALID);
         });
         self.stored_in(&group, entries);
         self.pending

@@ -101,6 +101,14 @@ impl<'e, 'c, P: Platform, S: PageSource> Editor<'e, 'c, P, S> {
         self.stored = true;
     }
 
+    /// Stores `invalid` over an entry that was read as `found`, and returns what it held
+    /// in the end (H4).
+    #[inline]
+    pub(super) fn break_entry(&self, at: Pa, found: Descriptor, invalid: Descriptor) -> Descriptor {
+        self.space
+            .break_entry(self.cpu.platform(), at, found, invalid)
+    }
+
     /// Tells the dirty log of a leaf, valid or softened, that is gone for good with
     /// what it had recorded. Clause H3.
     #[inline]
@@ -127,9 +135,7 @@ impl<'e, 'c, P: Platform, S: PageSource> Editor<'e, 'c, P, S> {
             // A mark: no walker has ever used it.
             Kind::Invalid => {}
         }
-        let gone = self
-            .space
-            .break_entry(self.cpu.platform(), slot.at, found, invalid);
+        let gone = self.break_entry(slot.at, found, invalid);
         self.report(slot.ipa, run.entry_bytes(), gone);
     }
 
@@ -141,13 +147,11 @@ impl<'e, 'c, P: Platform, S: PageSource> Editor<'e, 'c, P, S> {
             // Hardware goes on to record stores in leaves until they are broken
             // themselves.
             self.remove_below(child, IpaRange::between(slot.ipa, slot.ipa.forward(bytes)));
-            self.space
-                .break_entry(self.cpu.platform(), slot.at, found, invalid);
+            self.break_entry(slot.at, found, invalid);
             self.pending.add_table(slot.ipa, bytes);
             self.pending.retire(self.cpu.pages(), child.page);
         } else {
-            self.space
-                .break_entry(self.cpu.platform(), slot.at, found, invalid);
+            self.break_entry(slot.at, found, invalid);
             self.pending.add_subtree(slot.ipa, bytes);
             self.retire(child);
         }
@@ -194,9 +198,7 @@ impl<'e, 'c, P: Platform, S: PageSource> Editor<'e, 'c, P, S> {
             if found.kind(level) != Kind::Leaf {
                 break;
             }
-            let gone =
-                self.space
-                    .break_entry(self.cpu.platform(), slot.at, found, Descriptor::INVALID);
+            let gone = self.break_entry(slot.at, found, Descriptor::INVALID);
             self.report(slot.ipa, run.entry_bytes(), gone);
             slot = slot.next(run);
             broken += 1;
@@ -211,8 +213,7 @@ impl<'e, 'c, P: Platform, S: PageSource> Editor<'e, 'c, P, S> {
     /// Unlinks a table that became empty, to which the first entry of `run` leads.
     pub(super) fn unlink_empty(&mut self, run: &Run, child: Table) {
         let table = self.space.format.table(child.page);
-        self.space
-            .break_entry(self.cpu.platform(), run.at(), table, Descriptor::INVALID);
+        self.break_entry(run.at(), table, Descriptor::INVALID);
         self.stored_in(run, 1);
         self.pending.add_table(run.entry_start(), run.entry_bytes());
         self.pending.retire(self.cpu.pages(), child.page);

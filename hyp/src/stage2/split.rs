@@ -130,9 +130,7 @@ impl<P: Platform, S: PageSource> Editor<'_, '_, P, S> {
     /// Clause G4: block, invalid, table.
     fn split_through_invalid(&mut self, run: &Run, table: Table, block: Descriptor) {
         self.fill(table, block);
-        let last =
-            self.space
-                .break_entry(self.cpu.platform(), run.at(), block, Descriptor::INVALID);
+        let last = self.break_entry(run.at(), block, Descriptor::INVALID);
         self.stored_in(run, 1);
         self.add_block(run);
         self.flush();
