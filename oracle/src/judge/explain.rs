@@ -142,6 +142,7 @@ fn describe(meaning: Meaning) -> String {
             let prot = prot_word(prot);
             format!("pa={pa:#x} {prot} {memory} level={level}")
         }
+        Meaning::Old { level } => format!("access flag fault level={level}"),
         Meaning::Unmapped { fault_level } => format!("translation fault level={fault_level}"),
         Meaning::OutOfRange => "translation fault level=0, beyond the IPA size".into(),
         Meaning::NoVm => "the VM does not exist".into(),

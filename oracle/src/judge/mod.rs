@@ -90,9 +90,9 @@ fn features(machine: &Machine) -> Features {
     }
 }
 
-fn vtcr(model: &Model) -> u64 {
+fn vtcr(model: &Model, machine: &Machine) -> u64 {
     let configuration = model.configuration();
-    configuration.map_or(0, |c| model::registers::vtcr(&c))
+    configuration.map_or(0, |c| model::registers::vtcr(&c, machine))
 }
 
 impl Judge {
@@ -100,7 +100,7 @@ impl Judge {
     pub fn new(machine: Machine) -> Judge {
         let model = Model::new(&machine);
         let features = features(&machine);
-        let vtcr = vtcr(&model);
+        let vtcr = vtcr(&model, &machine);
         let stage2 = stage2(features, vtcr, 0);
         Judge {
             machine,
@@ -121,7 +121,7 @@ impl Judge {
         self.machine = machine;
         self.features = features(&machine);
         self.model.reset(&machine);
-        self.vtcr = vtcr(&self.model);
+        self.vtcr = vtcr(&self.model, &machine);
         let stage2 = stage2(self.features, self.vtcr, 0);
         self.observer.reset(&machine, stage2);
         self.vms.clear();
