@@ -15,7 +15,7 @@ impl Protocol {
                     self.may_release_root(tables, number)?;
                     self.whole_was_needed(tables.place(number).vm);
                 }
-                State::Free | State::Cached | State::Linked { .. } => {}
+                State::Free | State::Cached | State::Built | State::Linked { .. } => {}
             }
         }
         Ok(())

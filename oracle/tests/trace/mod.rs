@@ -7,6 +7,7 @@
 // Each test file uses its own part.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod machines;
 pub mod session;
 
 use std::cell::RefCell;
@@ -16,7 +17,7 @@ use oracle::arch::{Features, Granule};
 use oracle::event::{Barrier, CacheOperation, Event, Record, Tlbi};
 use oracle::judge::Observer;
 use oracle::ledger::Work;
-use oracle::operation::{Machine, Regime, Span};
+use oracle::operation::{Execute, Machine, Operation, Outcome, Regime, Span};
 use oracle::protocol::InPlace;
 use oracle::verdict::{Class, Finding};
 use oracle::walk::{Memory, Registers, Stage2};
@@ -187,7 +188,7 @@ impl Words {
     pub fn apply(&self, event: &Event) {
         let mut words = self.0.borrow_mut();
         match *event {
-            Event::Store { at, new, .. } => {
+            Event::Store { at, new, .. } | Event::Exchange { at, new, .. } => {
                 words.insert(at, new);
             }
             Event::Zero { at, bytes } => {
@@ -225,6 +226,32 @@ pub fn map_two_pages() -> Vec<Event> {
     events
 }
 
+/// The events of an operation that answers `outcome`, with what a map owes to the caches
+/// before its first store (K1, K2).
+pub fn maintained(operation: &Operation, outcome: Outcome, events: &[Event]) -> Vec<Event> {
+    let mut events = events.to_vec();
+    let Operation::Map { pa, size, prot, .. } = *operation else {
+        return events;
+    };
+    if outcome != Outcome::Done {
+        return events;
+    }
+    let is_top_up = |event: &Event| matches!(event, Event::Allocate { .. });
+    let first = events.iter().position(|event| !is_top_up(event));
+    let flush = Event::Cache {
+        operation: CacheOperation::Civac,
+        at: pa,
+        bytes: size,
+    };
+    let mut owed = vec![flush, ISH];
+    if prot.execute != Execute::Never {
+        owed.extend([Event::InstructionCaches, ISH]);
+    }
+    let first = first.unwrap_or(events.len());
+    events.splice(first..first, owed);
+    events
+}
+
 pub fn top_up(pages: &[u64]) -> Vec<Event> {
     pages.iter().map(|&page| allocate(page)).collect()
 }
@@ -240,7 +267,11 @@ pub fn bench() -> Observer {
 }
 
 pub fn bench_on(machine: &Machine) -> Observer {
-    let mut observer = Observer::new(machine, stage2());
+    bench_of(machine, stage2())
+}
+
+pub fn bench_of(machine: &Machine, stage2: Stage2) -> Observer {
+    let mut observer = Observer::new(machine, stage2);
     create(&mut observer, 0, ROOT);
     observer.protocol.enter(0, 1, VTTBR);
     run(
@@ -275,7 +306,17 @@ pub fn mapped() -> Observer {
 
 /// One operation.
 pub fn run(observer: &mut Observer, work: Work, events: &[Event]) -> Result<(), Finding> {
-    observer.begin(work, InPlace::default());
+    run_as(observer, work, InPlace::default(), events)
+}
+
+/// One operation, which may change these in place.
+pub fn run_as(
+    observer: &mut Observer,
+    work: Work,
+    in_place: InPlace,
+    events: &[Event],
+) -> Result<(), Finding> {
+    observer.begin(work, in_place);
     for &event in events {
         observer.event(&record(event))?;
     }
