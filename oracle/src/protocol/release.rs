@@ -1,6 +1,7 @@
 //! Pages that go back to the page source: nothing may hold them any more (G6, F2).
 
 use super::Protocol;
+use super::cpus::Registers;
 use super::explain::{located, name};
 use crate::ledger::{State, Tables};
 use crate::verdict::{Class, Finding};
@@ -19,6 +20,22 @@ impl Protocol {
             }
         }
         Ok(())
+    }
+
+    /// D3: an invalidation of the VM's whole VMID is complete, whether or not the operation
+    /// took anything away. To be asked when it is over.
+    ///
+    /// # Errors
+    /// There was none, or no `DSB ISH` followed.
+    pub fn whole_vmid_is_invalidated(&mut self, vm: usize) -> Result<(), Finding> {
+        self.whole_was_needed(vm);
+        match self.spaces.iter().find(|space| space.vm == vm) {
+            Some(space) if !space.pending.whole_vmid_done() => {
+                let what = format!("no TLBI VMALLS12E1IS for VMID {} is complete", space.vmid);
+                Err(Finding::new(Class::StaleTlb, "D3", what).of(vm))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// F2 asks for an invalidation of the whole VMID whether or not anything was mapped.
@@ -62,16 +79,26 @@ impl Protocol {
             let finding = Finding::new(Class::UseAfterFree, "F2", what);
             return Err(located(finding, &item, tables));
         }
+        let own = self.is_hypervisors_own();
         if !space.pending.whole_vmid_done() {
+            let whole = if own {
+                "TLBI ALLE2IS".to_owned()
+            } else {
+                format!("TLBI VMALLS12E1IS for VMID {}", space.vmid)
+            };
             let what = format!(
-                "the root table at {page:#x} goes back to the page source without a complete TLBI VMALLS12E1IS for VMID {}",
-                space.vmid
+                "the root table at {page:#x} goes back to the page source without a complete {whole}"
             );
             return Err(Finding::new(Class::StaleTlb, "F2", what).of(vm));
         }
-        if self.cpus.iter().any(|cpu| cpu.vttbr == space.vttbr) {
+        let register = if own { "TTBR0_EL2" } else { "VTTBR_EL2" };
+        let held = self.cpus.iter().any(|cpu| {
+            let Registers { vttbr, ttbr0, .. } = cpu.registers;
+            space.vttbr == if own { ttbr0 } else { vttbr }
+        });
+        if held {
             let what = format!(
-                "the root table at {page:#x} goes back to the page source while VTTBR_EL2 holds it"
+                "the root table at {page:#x} goes back to the page source while {register} holds it"
             );
             return Err(Finding::new(Class::UseAfterFree, "F2", what).of(vm));
         }
