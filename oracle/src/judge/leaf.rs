@@ -132,3 +132,89 @@ const fn shareability(memory: MemoryType) -> u64 {
         MemoryType::Device | MemoryType::DeviceStrict => 0b00,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: LeafFormat = LeafFormat {
+        fwb: false,
+        ds: false,
+        xnx: false,
+        hd: false,
+        contiguous: false,
+    };
+
+    /// A page, read and write, normal, not executable, young.
+    const PAGE: u64 = 0x5000_0000 | 0b11 | 0b1111 << 2 | 0b11 << 6 | 0b11 << 8 | 1 << 10 | 1 << 54;
+
+    fn rule(format: LeafFormat, descriptor: u64) -> Result<(), &'static str> {
+        format.check(descriptor).map_err(|finding| finding.rule)
+    }
+
+    #[test]
+    fn memory_types_have_their_encodings_with_and_without_fwb() {
+        let with =
+            |mem_attr: u64, sh: u64| PAGE & !(0b1111 << 2 | 0b11 << 8) | mem_attr << 2 | sh << 8;
+        let fwb = LeafFormat { fwb: true, ..PLAIN };
+        for (format, normal, other) in [(PLAIN, 0b1111, 0b0110), (fwb, 0b0110, 0b1111)] {
+            assert_eq!(rule(format, with(normal, 3)), Ok(()));
+            assert_eq!(rule(format, with(other, 3)), Err("R4"));
+            assert_eq!(rule(format, with(0b0101, 3)), Ok(()));
+            assert_eq!(rule(format, with(0b0001, 0)), Ok(()));
+            assert_eq!(rule(format, with(0b0000, 0)), Ok(()));
+            assert_eq!(rule(format, with(0b0001, 3)), Err("R4"));
+            assert_eq!(rule(format, with(0b0101, 0)), Err("R4"));
+        }
+    }
+
+    #[test]
+    fn shareability_is_address_with_ds() {
+        let ds = LeafFormat { ds: true, ..PLAIN };
+        for address in [0, 0b11 << 8, 0b11 << 48] {
+            assert_eq!(rule(ds, PAGE & !(0b11 << 8) | address), Ok(()));
+        }
+        assert_eq!(rule(PLAIN, PAGE | 1 << 48), Err("R4"));
+        assert_eq!(rule(ds, PAGE | 1 << 50), Err("R4"));
+    }
+
+    #[test]
+    fn execution_at_one_el_is_told_with_xnx_alone() {
+        let xnx = LeafFormat { xnx: true, ..PLAIN };
+        let executable = PAGE & !(1 << 54);
+        assert_eq!(rule(PLAIN, executable | XN_LOW), Err("R4"));
+        assert_eq!(rule(xnx, executable | XN_LOW), Ok(()));
+        let execute = |descriptor| xnx.content(descriptor, 0).prot.execute;
+        assert_eq!(execute(executable), Execute::Both);
+        assert_eq!(execute(executable | XN_LOW), Execute::El0);
+        assert_eq!(execute(PAGE), Execute::Never);
+        assert_eq!(execute(PAGE | XN_LOW), Execute::El1);
+    }
+
+    #[test]
+    fn a_leaf_that_hardware_may_dirty_has_dbm() {
+        let hd = LeafFormat { hd: true, ..PLAIN };
+        let clean = PAGE & !WRITE | DIRTY_BIT_MODIFIER;
+        assert_eq!(rule(hd, clean), Ok(()));
+        assert_eq!(rule(hd, clean | WRITE), Ok(()));
+        assert_eq!(rule(hd, PAGE), Err("H2"));
+        assert_eq!(rule(PLAIN, clean), Err("R4"));
+        let state = |descriptor| {
+            let leaf = hd.content(descriptor, 0);
+            (leaf.prot.write, leaf.dirty)
+        };
+        assert_eq!(state(clean), (true, false));
+        assert_eq!(state(clean | WRITE), (true, true));
+        assert_eq!(state(PAGE & !WRITE), (false, false));
+    }
+
+    #[test]
+    fn the_contiguous_bit_is_set_where_the_hint_is_in_use() {
+        let contiguous = LeafFormat {
+            contiguous: true,
+            ..PLAIN
+        };
+        assert_eq!(rule(contiguous, PAGE | CONTIGUOUS), Ok(()));
+        assert_eq!(rule(PLAIN, PAGE | CONTIGUOUS), Err("O1"));
+    }
+}

@@ -20,7 +20,6 @@
 mod caches;
 mod clauses;
 mod compare;
-mod conflict;
 mod contradiction;
 mod dirty;
 mod entries;
@@ -39,11 +38,10 @@ use crate::model::{self, Model};
 use crate::operation::{AccessKind, Action, Machine, Operation, Outcome};
 use crate::protocol::{Discipline, InPlace};
 use crate::verdict::{Class, Finding};
-use crate::walk::{Access, Answer, FaultKind, Memory, Registers, Stage2, Why};
+use crate::walk::{Access, Answer, FaultKind, Memory, Registers, Stage2, Update, Why};
 
 use caches::Caches;
 use compare::Views;
-use conflict::Conflict;
 use dirty::Told;
 use entries::Entries;
 use leaf::LeafFormat;
@@ -90,7 +88,6 @@ pub struct Judge {
     writers: Writers,
     caches: Caches,
     told: Told,
-    conflict: Conflict,
     /// What the caller counts the next operation as.
     number: usize,
     /// The operation that is being judged, and whether the model has applied it.
@@ -133,7 +130,6 @@ impl Judge {
             writers: Writers::default(),
             caches: Caches::new(&machine),
             told: Told::default(),
-            conflict: Conflict::default(),
             number: FIRST_NUMBER,
             current: None,
         }
@@ -205,7 +201,7 @@ impl Judge {
         self.writes.end(operation, outcome, protocol)?;
         let judged = self.check_translations(operation, outcome, memory)?;
         self.caches.nothing_beyond()?;
-        self.follow_access(operation, &judged);
+        self.follow_access(operation, &judged)?;
         self.check_accounts(operation)?;
         Ok(judged)
     }
@@ -285,7 +281,6 @@ impl Judge {
         self.writers.begin(self.number);
         self.caches.begin();
         self.told.begin();
-        self.conflict = Conflict::default();
         self.number = self.number.saturating_add(1);
         let own = self.own_vttbr(vm);
         self.writes = Writes::new(self.vtcr, &self.observer.protocol, cpu, own);
@@ -334,8 +329,6 @@ impl Judge {
         self.caches.event(record, |at| tables.number(at).is_some());
         self.told.event(&record.event);
         let live = self.observer.event(record)?;
-        let own = self.own_vttbr(operation.vm());
-        self.conflict.event(record, own, &self.observer.protocol);
         if let Some(live) = live {
             self.check_leaves(operation, &live)?;
         }
@@ -372,17 +365,26 @@ impl Judge {
         }
     }
 
-    /// Beside a Permission fault hardware may set the access flag, and need not.
-    fn follow_access(&mut self, operation: &Operation, judged: &Judged) {
+    /// What hardware writes, of which no event tells. Beside a Permission fault it may set
+    /// the access flag, and need not.
+    fn follow_access(&mut self, operation: &Operation, judged: &Judged) -> Result<(), Finding> {
         let Operation::Access { vm, ipa, .. } = *operation else {
-            return;
+            return Ok(());
         };
-        if let Some(Answer::Fault(fault)) = judged.access
-            && fault.kind == FaultKind::Permission
-            && fault.permitted_update.is_none()
-            && self.machine.features.haf
-        {
-            self.model.hardware_made_young(vm, ipa);
+        match judged.access {
+            Some(Answer::Translation(translation)) => match translation.update {
+                Some(Update { at, new }) => self.observer.ledger.updated_by_hardware(at, new),
+                None => Ok(()),
+            },
+            Some(Answer::Fault(fault))
+                if fault.kind == FaultKind::Permission
+                    && fault.permitted_update.is_none()
+                    && self.machine.features.haf =>
+            {
+                self.model.hardware_made_young(vm, ipa);
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -395,7 +397,9 @@ impl Judge {
                 self.observer.protocol.leave(vm);
                 Ok(())
             }
-            (Operation::Conflict { vm }, Outcome::Done) => self.conflict.end(vm),
+            (Operation::Conflict { vm }, Outcome::Done) => {
+                self.observer.protocol.whole_vmid_is_invalidated(vm)
+            }
             _ => Ok(()),
         }
     }
