@@ -25,7 +25,7 @@ impl Stage2<'_> {
         bytes: u64,
     ) -> Result<(), Error> {
         self.edit_range(cpu, ipa, bytes, |editor, range| {
-            let (shape, root) = (*editor.space.geometry.shape(), editor.space.root);
+            let (shape, root) = (*editor.space.geometry.shape(), editor.space.tables.root);
             let Ok(()) = walk(&shape, root, range, &mut Coalesce { editor });
             Ok(())
         })

@@ -7,7 +7,7 @@
 
 use super::byte_order::BigEndian;
 use super::{Features, HIGHEST_LEVEL, OUTPUT_BITS, long_descriptors, root};
-use crate::params::{FINAL_LEVEL, State, bit, field};
+use crate::params::{FINAL_LEVEL, State, WalkParams, bit, field};
 use crate::ranges::{self, BUDGET, BudgetExceeded, Range};
 use crate::walk::{
     self, Access, Answer, Controls, Entry, Fetches, Memory, Step, Why, start_level_is_inconsistent,
@@ -165,6 +165,10 @@ impl Stage2 {
             return 0;
         }
         self.tables.entry_bytes(level)
+    }
+
+    pub(crate) fn params(&self) -> &WalkParams {
+        &self.tables.params
     }
 
     /// Entries of one table.
