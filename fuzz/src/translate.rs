@@ -16,7 +16,7 @@ use ops::{
     AccessKind, Action, Execute, Features, Granule, HYPERVISOR, Machine, MemoryType, Operation,
     Prot, Regime, SENTINEL, Window,
 };
-use oracle::model::legal::{self, Configuration};
+use oracle::model::legal::{self, Configuration, Request};
 use oracle::{arch, operation};
 
 /// The machine, with the physical memory that belongs to the hypervisor.
@@ -66,13 +66,7 @@ pub fn features(pa_bits: u8, features: Features) -> arch::Features {
 /// architecture allows it (contract L).
 #[must_use]
 pub fn configuration(machine: &Machine) -> Option<Configuration> {
-    legal::check(
-        granule(machine.granule),
-        machine.start_level,
-        machine.ipa_bits,
-        machine.pa_bits,
-    )
-    .ok()
+    legal::check(&Request::of(&self::machine(machine))).ok()
 }
 
 fn regime(regime: Regime) -> operation::Regime {

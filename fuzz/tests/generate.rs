@@ -283,7 +283,7 @@ fn distribution_stays_as_it_is_meant() {
         ),
         ("block edges", distribution.block_edges, changes, 30..=80),
         ("root edges", distribution.root_edges, changes, 8..=50),
-        ("tops", distribution.tops, changes, 3..=25),
+        ("tops", distribution.tops, changes, 3..=32),
         ("blocks", distribution.blocks, maps, 15..=50),
         ("out of range", distribution.out_of_range, changes, 1..=10),
         ("misaligned", distribution.misaligned, changes, 1..=8),
@@ -306,14 +306,14 @@ fn distribution_stays_as_it_is_meant() {
 }
 
 #[test]
-fn every_legal_configuration_comes_up_in_20000_machines() {
+fn every_legal_configuration_comes_up_in_200000_machines() {
     let name = |configuration: &legal::Configuration| configuration.to_string();
     let all: BTreeSet<String> = legal::configurations()
         .map(|configuration| name(&configuration))
         .collect();
     let mut rng = fastrand::Rng::with_seed(1);
     let mut reached = BTreeSet::new();
-    for _ in 0..20_000 {
+    for _ in 0..200_000 {
         let mut choices = [0; 64];
         rng.fill(&mut choices);
         let machine = generate::machine(&mut arbitrary::Unstructured::new(&choices)).unwrap();
