@@ -10,7 +10,7 @@ use ops::mailbox::{
     decode_request, encode_reply,
 };
 use ops::wire::Reader;
-use ops::{Machine, Operation, SENTINEL, Window};
+use ops::{Machine, Operation, Regime, SENTINEL, Window};
 
 /// Answers requests for ever.
 pub(crate) fn serve() -> ! {
@@ -96,7 +96,9 @@ fn check_probe(
     match method {
         Method::None => Ok(()),
         _ if !is_access => Err(RequestError::Probe(index as u64)),
-        Method::Access if machine.stub.is_none() => Err(RequestError::NoStub(index as u64)),
+        Method::Access if machine.regime == Regime::Stage2 && machine.stub.is_none() => {
+            Err(RequestError::NoStub(index as u64))
+        }
         Method::Access | Method::Translate => Ok(()),
     }
 }
