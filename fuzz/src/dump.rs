@@ -5,17 +5,25 @@
 //! The text is a function of registers and memory alone, so that memory read back
 //! from a machine gives the same text as the host's. It tells the bytes exactly:
 //! of each line it shows the first descriptor as it is, and the others follow
-//! from it. It judges nothing, and is bounded on any bytes: a walk has four levels
+//! from it. It judges nothing, and is bounded on any bytes: a walk has five levels
 //! at most, and a dump `MAX_TABLES` tables.
+
+mod attributes;
+mod registers;
 
 use crate::Sequence;
 use crate::lockstep::Run;
 use crate::text::Text;
+use crate::translate;
+use attributes::{Attributes, Meaning};
 use ops::{Machine, Vm};
-use oracle::arch::Features;
 use oracle::judge::HCR;
 use oracle::walk::{Entry, Memory, Registers, Stage2};
+use registers::{Vtcr, Vttbr};
 use std::fmt::{self, Display, Write};
+
+/// `HCR_EL2.FWB`, which is set where FEAT_S2FWB is in use (R4).
+const HCR_FWB: u32 = 46;
 
 /// Tables in one dump: as many as the largest pool has pages.
 const MAX_TABLES: u32 = Machine::MAX_POOL_PAGES as u32;
@@ -60,9 +68,10 @@ pub fn tables<M: Memory + ?Sized>(machine: &Machine, vtcr: u64, vttbr: u64, memo
     let registers = Registers {
         vtcr,
         vttbr,
-        hcr: HCR,
+        hcr: HCR | u64::from(machine.features.fwb) << HCR_FWB,
     };
-    let stage2 = Stage2::new(Features::of_contract(machine.pa_bits), registers);
+    let features = translate::features(machine.pa_bits, machine.features);
+    let stage2 = Stage2::new(features, registers);
     let mut text = format!("{}\n{}\n", Vtcr(vtcr), Vttbr(vttbr));
     let (Some(level), Some((root, count))) = (stage2.start_level(), stage2.root()) else {
         text.push_str("No walk starts with these registers.\n");
@@ -70,6 +79,10 @@ pub fn tables<M: Memory + ?Sized>(machine: &Machine, vtcr: u64, vttbr: u64, memo
     };
     let mut dump = Dump {
         stage2,
+        meaning: Meaning {
+            forced_write_back: machine.features.fwb,
+            has_no_sh: vtcr >> 32 & 1 != 0,
+        },
         memory,
         tables: 0,
         text,
@@ -90,6 +103,7 @@ pub fn tables<M: Memory + ?Sized>(machine: &Machine, vtcr: u64, vttbr: u64, memo
 
 struct Dump<'a, M: ?Sized> {
     stage2: Stage2,
+    meaning: Meaning,
     memory: &'a M,
     tables: u32,
     text: String,
@@ -105,6 +119,7 @@ struct Entries {
     /// The first one; `None` where memory does not answer.
     descriptor: Option<u64>,
     entry: Entry,
+    meaning: Meaning,
 }
 
 impl<M: Memory + ?Sized> Dump<'_, M> {
@@ -162,6 +177,7 @@ impl<M: Memory + ?Sized> Dump<'_, M> {
             level,
             descriptor,
             entry,
+            meaning: self.meaning,
         }
     }
 
@@ -207,106 +223,9 @@ impl Display for Entries {
                 write!(
                     f,
                     "{kind} pa={pa:#x}{onward} {} {bits:#018x}",
-                    Attributes(bits)
+                    Attributes(bits, self.meaning)
                 )
             }
         }
-    }
-}
-
-/// The attributes of a leaf. What the contract gives every leaf alike (R4: access
-/// flag, shareability by memory type) is named only where it differs.
-struct Attributes(u64);
-
-impl Display for Attributes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let field = |low: u32, bits: u32| self.0 >> low & ((1 << bits) - 1);
-        let (read, write) = (field(6, 1) == 1, field(7, 1) == 1);
-        let execute = match field(53, 2) {
-            0b00 => "x",
-            0b10 => "-",
-            0b01 => "x(el0)",
-            _ => "x(el1)",
-        };
-        write!(
-            f,
-            "{}{}{execute} ",
-            if read { "r" } else { "-" },
-            if write { "w" } else { "-" }
-        )?;
-        let shareability = match field(2, 4) {
-            0b1111 => f.write_str("normal").map(|()| 0b11)?,
-            0b0001 => f.write_str("device").map(|()| 0b00)?,
-            other => write!(f, "MemAttr={other:#06b}").map(|()| 0b11)?,
-        };
-        if field(8, 2) != shareability {
-            write!(f, " SH={:#04b}", field(8, 2))?;
-        }
-        if field(10, 1) == 0 {
-            f.write_str(" AF=0")?;
-        }
-        for (name, low, bits) in [
-            ("FnXS", 11, 1),
-            ("DBM", 51, 1),
-            ("Contig", 52, 1),
-            ("high", 55, 9),
-        ] {
-            if field(low, bits) != 0 {
-                write!(f, " {name}={:#x}", field(low, bits))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// `VTCR_EL2` by field.
-struct Vtcr(u64);
-
-impl Display for Vtcr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const FIELDS: [(&str, u32, u32); 10] = [
-            ("T0SZ", 0, 6),
-            ("SL0", 6, 2),
-            ("IRGN0", 8, 2),
-            ("ORGN0", 10, 2),
-            ("SH0", 12, 2),
-            ("TG0", 14, 2),
-            ("PS", 16, 3),
-            ("VS", 19, 1),
-            ("DS", 32, 1),
-            ("SL2", 33, 1),
-        ];
-        const RES1: u64 = 1 << 31;
-        write!(f, "VTCR_EL2  {:#018x}", self.0)?;
-        let mut rest = self.0 & !RES1;
-        for (name, low, bits) in FIELDS {
-            let mask = ((1 << bits) - 1) << low;
-            write!(f, " {name}={}", (self.0 & mask) >> low)?;
-            rest &= !mask;
-        }
-        if rest != 0 {
-            write!(f, " others={rest:#x}")?;
-        }
-        if self.0 & RES1 == 0 {
-            f.write_str(" RES1=0")?;
-        }
-        Ok(())
-    }
-}
-
-/// `VTTBR_EL2` by field. BADDR is shown as the field is: bits 5:2 hold address
-/// bits 51:48 where the 52-bit format is in use.
-struct Vttbr(u64);
-
-impl Display for Vttbr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let baddr = self.0 & 0xffff_ffff_fffe;
-        write!(
-            f,
-            "VTTBR_EL2 {:#018x} VMID={} BADDR={baddr:#x} CnP={}",
-            self.0,
-            self.0 >> 48,
-            self.0 & 1
-        )
     }
 }

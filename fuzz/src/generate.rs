@@ -18,7 +18,9 @@ pub use machine::machine;
 
 pub(crate) use choice::{Choices, weighted};
 pub(crate) use machine::{is_legal, pool_and_memory, stub};
-pub(crate) use operation::{access_kind, affordable, operation, permissions, vm};
+pub(crate) use operation::{
+    access_kind, action, affordable, operation, owner, permissions, prot, software, vm,
+};
 pub(crate) use scene::Scene;
 pub(crate) use shape::Shape;
 

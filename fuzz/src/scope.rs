@@ -11,7 +11,7 @@
 use crate::generate::Shape;
 use crate::lockstep::Lockstep;
 use crate::{Sequence, Step};
-use ops::{Granule, Machine, MemoryType, Operation, Prot, Vm, Window};
+use ops::{Execute, Granule, Machine, MemoryType, Operation, Prot, Vm, Window};
 use oracle::verdict::Verdict;
 use std::fmt;
 
@@ -123,9 +123,10 @@ impl Scope {
                     prot: Prot {
                         read: true,
                         write,
-                        execute: false,
+                        execute: Execute::Never,
                     },
                     memory: MemoryType::Normal,
+                    software: 0,
                     pages_only: false,
                 });
             }

@@ -10,7 +10,7 @@
 use crate::host::Engine;
 use crate::lockstep::Lockstep;
 use crate::{Expectation, Sequence, Step};
-use ops::{Event, Machine, Operation, Outcome, Vm};
+use ops::{Event, Machine, Operation, Outcome, VMS, Vm};
 use oracle::verdict::Verdict;
 use std::fmt;
 
@@ -66,11 +66,11 @@ impl Sweep {
     /// # Panics
     /// If `Machine::check` refuses the machine, or the subject panics.
     pub fn run(&mut self, sequence: &Sequence) -> Result<u16, Box<Divergence>> {
-        let plain = operations(sequence);
         let machine = Machine {
             stub: None,
             ..sequence.machine
         };
+        let plain = operations(sequence, &machine);
         for after in 0..u16::MAX {
             if !self.strikes(&machine, &plain, after) {
                 return Ok(after);
@@ -101,9 +101,11 @@ impl Sweep {
     }
 }
 
-/// The operations of a sequence: the stub's as any others, and no failures.
-fn operations(sequence: &Sequence) -> Vec<Operation> {
-    let stub = sequence.machine.operation_0();
+/// The operations of a sequence on `machine`: those of a stub that it has not as any
+/// others, and no failures.
+fn operations(sequence: &Sequence, machine: &Machine) -> Vec<Operation> {
+    let is_lost = machine.operation_0().count() == 0;
+    let stub = sequence.machine.operation_0().filter(|_| is_lost);
     let all = stub.chain(sequence.operations().copied());
     all.filter(|operation| !matches!(operation, Operation::Fail { .. }))
         .collect()
@@ -113,8 +115,10 @@ fn operations(sequence: &Sequence) -> Vec<Operation> {
 fn failing(machine: &Machine, operations: &[Operation], after: u16) -> Sequence {
     let fail = Step::from(Operation::Fail { after });
     let once = || operations.iter().copied().map(Step::from);
+    let vms = if machine.regime.is_own() { 1 } else { VMS };
     let frees = (0..)
         .map_while(Vm::new)
+        .take(vms)
         .map(|vm| Step::from(Operation::Free { vm }));
     let mut steps: Vec<Step> = [fail]
         .into_iter()

@@ -86,6 +86,14 @@ impl IpaRange {
         }
     }
 
+    /// The range from `start` up to, not including, `end`, which is not below it.
+    #[inline]
+    #[must_use]
+    pub(crate) const fn between(start: Ipa, end: Ipa) -> IpaRange {
+        debug_assert!(start.0 <= end.0);
+        IpaRange { start, end }
+    }
+
     /// The range from 0 up to, not including, `end`.
     #[must_use]
     pub const fn up_to(end: Ipa) -> IpaRange {
@@ -125,6 +133,30 @@ impl IpaRange {
     #[must_use]
     pub const fn covers(self, start: Ipa, bytes: u64) -> bool {
         start.0 >= self.start.0 && start.0 <= self.end.0 && self.end.0 - start.0 >= bytes
+    }
+
+    /// The multiple of `bytes`, a power of two, that holds the last address; of an
+    /// empty range the one below its start.
+    #[must_use]
+    pub const fn last_aligned(self, bytes: u64) -> Ipa {
+        Ipa(self.end.0.saturating_sub(1)).align_down(bytes)
+    }
+
+    /// The largest part that begins and ends at multiples of `bytes`, a power of
+    /// two; empty where there is none.
+    #[must_use]
+    pub const fn aligned_part(self, bytes: u64) -> IpaRange {
+        let end = self.end.align_down(bytes);
+        match self.start.0.checked_add(bytes - 1) {
+            Some(up) if up & !(bytes - 1) < end.0 => IpaRange {
+                start: Ipa(up & !(bytes - 1)),
+                end,
+            },
+            _ => IpaRange {
+                start: self.start,
+                end: self.start,
+            },
+        }
     }
 
     /// What lies before `at` and what does not.
@@ -212,6 +244,24 @@ mod tests {
         let range = IpaRange::new(Ipa::new(0x1000), 0x1000).unwrap();
         assert!(range.split_at(Ipa::new(0)).0.is_empty());
         assert!(range.split_at(Ipa::new(0x9000)).1.is_empty());
+    }
+
+    #[test]
+    fn the_aligned_part_leaves_both_rests_out() {
+        let part = |start, bytes| {
+            let range = IpaRange::new(Ipa::new(start), bytes).unwrap();
+            let part = range.aligned_part(0x1000);
+            (part.start().raw(), part.bytes())
+        };
+        assert_eq!(part(0x1800, 0x3000), (0x2000, 0x2000));
+        assert_eq!(part(0x1000, 0x1000), (0x1000, 0x1000));
+        assert_eq!(part(0x1800, 0x1000).1, 0);
+    }
+
+    #[test]
+    fn the_last_address_decides_over_the_last_multiple() {
+        let range = IpaRange::new(Ipa::new(0x1800), 0x1800).unwrap();
+        assert_eq!(range.last_aligned(0x1000), Ipa::new(0x2000));
     }
 
     #[test]

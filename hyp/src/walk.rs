@@ -30,7 +30,8 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    fn new(shape: &Shape, table: Table, range: IpaRange) -> Run {
+    /// The entries of `table` that a range within it covers.
+    pub(crate) fn new(shape: &Shape, table: Table, range: IpaRange) -> Run {
         let index = shape.index(table.level, range.start());
         Run {
             table,
@@ -86,6 +87,23 @@ impl Run {
         }
     }
 
+    /// How many entries lie in the range, in whole or in part.
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a table has at most 8192 entries"
+    )]
+    pub(crate) const fn overlapped_entries(&self) -> u16 {
+        let bytes = self.range.end().raw() - self.entry_start().raw();
+        bytes.div_ceil(self.entry_bytes) as u16
+    }
+
+    /// What the first `entries` entries cover, in and out of the range.
+    pub(crate) fn covered_by(&self, entries: u16) -> IpaRange {
+        let start = self.entry_start();
+        IpaRange::between(start, start.forward(u64::from(entries) * self.entry_bytes))
+    }
+
     /// Goes on behind the first `entries` entries.
     #[inline]
     pub(crate) fn skip(&mut self, entries: u16) {
@@ -104,7 +122,7 @@ impl Run {
     }
 }
 
-/// One entry of a run, wholly in the range.
+/// One entry of a run.
 #[derive(Clone, Copy)]
 pub(crate) struct Slot {
     /// Where it stands.
@@ -119,9 +137,20 @@ impl Slot {
         Slot {
             at: run.at().forward(u64::from(index) * DESCRIPTOR_BYTES),
             ipa: run
-                .range()
-                .start()
+                .entry_start()
                 .forward(u64::from(index) * run.entry_bytes()),
+        }
+    }
+
+    /// The entry of `run`, or of those after it, that begins at `ipa`.
+    #[inline]
+    pub(crate) fn at(run: &Run, ipa: Ipa) -> Slot {
+        let bytes = ipa.raw() - run.entry_start().raw();
+        Slot {
+            at: run
+                .at()
+                .forward(bytes / run.entry_bytes() * DESCRIPTOR_BYTES),
+            ipa,
         }
     }
 

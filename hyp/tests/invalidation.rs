@@ -4,7 +4,7 @@ mod support;
 
 use hyp::addr::Ipa;
 use hyp::geometry::{Configuration, Features};
-use hyp::stage2::Stage2;
+use hyp::stage2::{Error, Stage2};
 use support::{Machine, RO, RW, TestCpu, configuration, mapping, vmid, with_vm, with_vm_of};
 
 const PAGE: u64 = 4096;
@@ -74,6 +74,31 @@ fn a_leaf_is_hinted_at_where_its_table_stays() {
 #[test]
 fn one_instruction_without_hint_covers_a_page_and_its_emptied_tables() {
     assert_eq!(tlbi(ttl(), 1, unmap(1)), ["ipas2e1is 0x0", "vmalle1is"]);
+}
+
+#[test]
+fn an_emptied_table_has_its_own_instruction_where_the_pages_began_before_it() {
+    let table = BLOCK / PAGE;
+    let issued = tlbi(ttl(), table + 1, |vm, cpu| {
+        vm.unmap(cpu, Ipa::new(BLOCK - PAGE), 2 * PAGE).unwrap();
+    });
+    let page = |number: u64| format!("ipas2e1is {:#x}", TTL_PAGE | number);
+    let emptied = format!("ipas2e1is {table:#x}");
+    assert_eq!(
+        issued,
+        [&page(table - 1), &page(table), &emptied, "vmalle1is"]
+    );
+}
+
+#[test]
+fn the_last_page_of_a_table_covers_it_too() {
+    with_vm_of(&configuration(true), |vm, cpu, machine| {
+        let last = mapping(BLOCK - PAGE, 0x5000_0000, PAGE, RW);
+        vm.map(cpu, &last).unwrap();
+        machine.take_log();
+        vm.unmap(cpu, last.ipa, PAGE).unwrap();
+        assert_eq!(tlbi_of(machine), ["ipas2e1is 0x1ff", "vmalle1is"]);
+    });
 }
 
 #[test]
@@ -161,15 +186,15 @@ fn more_than_sixteen_stretches_are_the_whole_vmid() {
 fn a_conflict_empties_the_vmid_under_its_own_vmid() {
     with_vm(true, |vm, cpu, machine| {
         let absent = Stage2::new();
-        assert!(!absent.conflict(cpu));
+        assert_eq!(absent.conflict(cpu), Err(Error::NoSpace));
         assert_eq!(machine.take_log(), [""; 0]);
         let other = Stage2::new();
         other
             .create(cpu, &configuration(true), vmid(2), &[])
             .unwrap();
-        other.load(cpu);
+        other.load(cpu).unwrap();
         machine.take_log();
-        assert!(vm.conflict(cpu));
+        vm.conflict(cpu).unwrap();
         let log = machine.take_log();
         let words: Vec<&str> = log
             .iter()

@@ -9,6 +9,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod convert;
 mod loans;
 mod recorder;
 mod source;
@@ -18,13 +19,14 @@ pub use source::Source;
 
 use hyp::addr::{Ipa, Pa, PaRange};
 use hyp::cpu::{Cpu, Registers};
-use hyp::descriptor::{Execute, MemoryType, Prot};
-use hyp::geometry::{Configuration, Features, Granule};
+use hyp::geometry::Configuration;
 use hyp::pages::PageInfo;
 use hyp::platform::Platform;
-use hyp::stage2::{CreateError, MapError, Mapping, RangeError, Stage2, UnmapError};
+use hyp::stage2::Stage2;
 use hyp::vmid::Vmid;
-use ops::{HYPERVISOR, Machine, Operation, Outcome, Refusal, VMS, Vm, Window};
+use ops::{Action, HYPERVISOR, Machine, Operation, Outcome, VMS, Vm};
+
+use convert::{configuration, created, decision, done, mapping, pa_range, prot, refused, young};
 
 /// The event log of one CPU.
 pub trait Log {
@@ -113,37 +115,69 @@ impl<P: Testbed, L: Log> Driver<'_, '_, P, L> {
     /// Executes one operation. A guest access only loads the VM, the access
     /// itself is the caller's.
     pub fn execute(&mut self, operation: &Operation) -> Outcome {
+        if let Operation::Fail { after } = *operation {
+            self.lab.source.fail_after(after);
+            return Outcome::Nothing;
+        }
+        let Some(vm) = operation.vm() else {
+            return Outcome::Nothing;
+        };
+        if needs_pages(operation) {
+            self.top_up(vm);
+        }
+        let (guest, cpu) = (&self.vms[vm.index()], &mut self.cpu);
+        if let Some(mapping) = mapping(*operation) {
+            return done(match *operation {
+                Operation::Build { level, .. } => guest.build(cpu, &mapping, level),
+                _ => guest.map(cpu, &mapping),
+            });
+        }
         match *operation {
-            Operation::Create { vm } => self.create(vm),
-            Operation::Map {
-                vm,
+            Operation::Create { .. } => self.create(vm),
+            Operation::Free { .. } => self.free(vm),
+            Operation::Range {
+                action, ipa, size, ..
+            } => self.range(vm, action, Ipa::new(ipa), size),
+            Operation::Link { .. } => done(guest.link(cpu)),
+            Operation::Discard { .. } => done(guest.discard(cpu)),
+            Operation::Conflict { .. } => done(guest.conflict(cpu)),
+            Operation::Unmap { ipa, size, .. } => done(guest.unmap(cpu, Ipa::new(ipa), size)),
+            Operation::Protect {
                 ipa,
-                pa,
                 size,
-                prot,
-                memory,
-                software,
-                pages_only,
-            } => {
-                let mapping = Mapping {
-                    ipa: Ipa::new(ipa),
-                    pa: Pa::new(pa),
-                    bytes: size,
-                    prot: self::prot(prot),
-                    memory: memory_type(memory),
-                    software,
-                    pages_only,
-                };
-                self.map(vm, &mapping)
-            }
-            Operation::Unmap { vm, ipa, size } => self.unmap(vm, Ipa::new(ipa), size),
-            Operation::Free { vm } => self.free(vm),
-            Operation::Access { vm, .. } => self.load(vm),
-            Operation::Fail { after } => {
-                self.lab.source.fail_after(after);
+                prot: wanted,
+                ..
+            } => done(guest.protect(cpu, Ipa::new(ipa), size, prot(wanted))),
+            Operation::Annotate {
+                ipa, size, owner, ..
+            } => done(guest.annotate(cpu, Ipa::new(ipa), size, owner)),
+            Operation::Relax {
+                ipa, prot: added, ..
+            } => done(guest.relax(cpu, Ipa::new(ipa), prot(added))),
+            Operation::MakeYoung { ipa, .. } => done(guest.make_young(cpu, Ipa::new(ipa))),
+            Operation::Leaf { ipa, .. } => decision(guest.leaf(cpu, Ipa::new(ipa))),
+            Operation::Access { .. } => guest.load(cpu).map_or_else(refused, |()| Outcome::Nothing),
+            // Answered above.
+            Operation::Map { .. } | Operation::Build { .. } | Operation::Fail { .. } => {
                 Outcome::Nothing
             }
-            _ => Outcome::Refused(Refusal::NotHere),
+        }
+    }
+
+    /// An operation on every entry that a range overlaps.
+    fn range(&mut self, vm: Vm, action: Action, ipa: Ipa, bytes: u64) -> Outcome {
+        let (guest, cpu) = (&self.vms[vm.index()], &mut self.cpu);
+        match action {
+            Action::UnmapWhole => done(guest.unmap_whole(cpu, ipa, bytes)),
+            Action::WriteProtect => done(guest.write_protect(cpu, ipa, bytes)),
+            Action::Soften => done(guest.soften(cpu, ipa, bytes)),
+            Action::Revive => done(guest.revive(cpu, ipa, bytes)),
+            Action::Flush => done(guest.flush(cpu, ipa, bytes)),
+            Action::TestYoung => young(guest.test_young(cpu, ipa, bytes)),
+            Action::ClearYoung => young(guest.clear_young(cpu, ipa, bytes)),
+            Action::Coalesce => done(guest.coalesce(cpu, ipa, bytes)),
+            Action::Split => done(guest.split(cpu, ipa, bytes)),
+            Action::Destroy => done(guest.destroy(cpu, ipa, bytes)),
         }
     }
 
@@ -161,62 +195,14 @@ impl<P: Testbed, L: Log> Driver<'_, '_, P, L> {
     fn create(&mut self, vm: Vm) -> Outcome {
         let configuration = &self.lab.configuration;
         let vmid = Vmid::new(vm.vmid()).expect("VMIDs of a sequence are 1 to 4");
-        let created =
-            self.vms[vm.index()].create(&mut self.cpu, configuration, vmid, &self.lab.denied);
-        match created {
-            Ok(()) => Outcome::Done,
-            Err(CreateError::Exists) => Outcome::Refused(Refusal::Exists),
-            Err(
-                CreateError::Configuration(_)
-                | CreateError::Vmid(_)
-                | CreateError::PageSize(_)
-                | CreateError::Root(_),
-            ) => Outcome::Refused(Refusal::IllegalConfiguration),
-            Err(CreateError::NoMemory { .. }) => Outcome::Refused(Refusal::NoMemory),
-        }
-    }
-
-    fn map(&mut self, vm: Vm, mapping: &Mapping) -> Outcome {
-        self.top_up(vm);
-        match self.vms[vm.index()].map(&mut self.cpu, mapping) {
-            Ok(()) => Outcome::Done,
-            Err(MapError::NoPages { done, need }) => Outcome::NoPages {
-                done,
-                need: need.into(),
-            },
-            Err(MapError::NoSpace) => Outcome::Refused(Refusal::NoVm),
-            Err(MapError::Range(error)) => range_refusal(error),
-            Err(MapError::BeyondOutputSize(_)) => Outcome::Refused(Refusal::PaRange),
-            Err(MapError::Attributes(..)) => Outcome::Refused(Refusal::BadAttributes),
-            Err(MapError::Denied(_)) => Outcome::Refused(Refusal::Denied),
-        }
-    }
-
-    fn unmap(&mut self, vm: Vm, ipa: Ipa, bytes: u64) -> Outcome {
-        self.top_up(vm);
-        match self.vms[vm.index()].unmap(&mut self.cpu, ipa, bytes) {
-            Ok(()) => Outcome::Done,
-            Err(UnmapError::NoPages { need }) => Outcome::NoPages {
-                done: 0,
-                need: need.into(),
-            },
-            Err(UnmapError::NoSpace) => Outcome::Refused(Refusal::NoVm),
-            Err(UnmapError::Range(error)) => range_refusal(error),
-        }
+        let guest = &self.vms[vm.index()];
+        created(guest.create(&mut self.cpu, configuration, vmid, &self.lab.denied))
     }
 
     fn free(&mut self, vm: Vm) -> Outcome {
         self.vms[vm.index()].free(&mut self.cpu);
         Outcome::Freed {
             pages: self.lab.source.lent().wrapping_sub(self.cpu.cached()),
-        }
-    }
-
-    fn load(&mut self, vm: Vm) -> Outcome {
-        if self.vms[vm.index()].load(&mut self.cpu) {
-            Outcome::Nothing
-        } else {
-            Outcome::Refused(Refusal::NoVm)
         }
     }
 
@@ -231,73 +217,18 @@ impl<P: Testbed, L: Log> Driver<'_, '_, P, L> {
     }
 }
 
-fn configuration(machine: &Machine) -> Configuration {
-    Configuration {
-        granule: match machine.granule {
-            ops::Granule::K4 => Granule::K4,
-            ops::Granule::K16 => Granule::K16,
-            ops::Granule::K64 => Granule::K64,
-        },
-        ipa_bits: machine.ipa_bits,
-        pa_bits: machine.pa_bits,
-        start_level: machine.start_level,
-        ds: machine.ds,
-        contiguous: machine.contiguous,
-        coherent_walks: machine.coherent_walks,
-        features: features(machine.features),
-    }
-}
-
-fn features(features: ops::Features) -> Features {
-    Features {
-        lpa2_4k: features.lpa2_4k,
-        lpa2_16k: features.lpa2_16k,
-        ttst: features.ttst,
-        xnx: features.xnx,
-        fwb: features.fwb,
-        haf: features.haf,
-        hd: features.hd,
-        bbm: features.bbm,
-        ttl: features.ttl,
-        tlb_range: features.tlb_range,
-        vmid16: features.vmid16,
-        idc: features.idc,
-        dic: features.dic,
-    }
-}
-
-fn pa_range(window: Window) -> Result<PaRange, LabError> {
-    let place = ops::MachineError::PoolPlace(window.base);
-    PaRange::new(Pa::new(window.base), window.bytes).ok_or(LabError::Machine(place))
-}
-
-fn prot(prot: ops::Prot) -> Prot {
-    Prot {
-        read: prot.read,
-        write: prot.write,
-        execute: match prot.execute {
-            ops::Execute::Never => Execute::Never,
-            ops::Execute::Both => Execute::Both,
-            ops::Execute::El1 => Execute::El1,
-            ops::Execute::El0 => Execute::El0,
-        },
-    }
-}
-
-fn memory_type(memory: ops::MemoryType) -> MemoryType {
-    match memory {
-        ops::MemoryType::Normal => MemoryType::Normal,
-        ops::MemoryType::Device => MemoryType::DeviceNgnre,
-        ops::MemoryType::NonCacheable => MemoryType::NonCacheable,
-        ops::MemoryType::DeviceStrict => MemoryType::DeviceNgnrne,
-    }
-}
-
-fn range_refusal(error: RangeError) -> Outcome {
-    Outcome::Refused(match error {
-        RangeError::Empty => Refusal::Empty,
-        RangeError::Misaligned(_) => Refusal::Misaligned,
-        RangeError::Wraps(_) => Refusal::Wraps,
-        RangeError::BeyondIpaSize(_) => Refusal::IpaRange,
-    })
+/// Contract P2.
+fn needs_pages(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Map { .. }
+            | Operation::Unmap { .. }
+            | Operation::Protect { .. }
+            | Operation::Annotate { .. }
+            | Operation::Build { .. }
+            | Operation::Range {
+                action: Action::Split,
+                ..
+            }
+    )
 }

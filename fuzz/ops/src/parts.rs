@@ -1,7 +1,7 @@
 //! The operands of an operation, whatever operation it is: for whoever changes
 //! sequences without a difference between one operation and the next.
 
-use crate::{AccessKind, MemoryType, Operation, Prot, Vm};
+use crate::{AccessKind, Action, MemoryType, Operation, Prot, Vm};
 
 /// The operands that an operation has, to be changed in place.
 #[derive(Debug, Default)]
@@ -12,6 +12,8 @@ pub struct Parts<'a> {
     pub ipa: Option<&'a mut u64>,
     /// The first PA.
     pub pa: Option<&'a mut u64>,
+    /// What a range operation does.
+    pub action: Option<&'a mut Action>,
     /// The length.
     pub size: Option<&'a mut u64>,
     /// Permissions.
@@ -61,9 +63,16 @@ impl Operation {
                 level: Some(level),
                 ..mapping(vm, [ipa, pa], prot, memory, software, pages_only)
             },
-            Operation::Unmap { vm, ipa, size } | Operation::Range { vm, ipa, size, .. } => {
-                range(vm, ipa, size)
-            }
+            Operation::Unmap { vm, ipa, size } => range(vm, ipa, size),
+            Operation::Range {
+                vm,
+                action,
+                ipa,
+                size,
+            } => Parts {
+                action: Some(action),
+                ..range(vm, ipa, size)
+            },
             Operation::Protect {
                 vm,
                 ipa,

@@ -1,23 +1,25 @@
-//! Machines: a legal configuration out of the architecture's table most of the
-//! time, and the rest of the machine line around it.
-
-use std::sync::LazyLock;
+//! Machines: a configuration that the architecture allows most of the time, and the
+//! rest of the machine line around it.
 
 use arbitrary::{Result, Unstructured};
-use ops::{Granule, Machine, Pool, Window};
-use oracle::arch;
-use oracle::model::legal::{self, Configuration};
+use ops::{Granule, Machine, Pool, Regime, Window};
+use oracle::model::legal;
 
 use super::{Shape, weighted};
+use crate::translate;
 
-/// The legal configurations of each granule.
-static LEGAL: LazyLock<[Vec<Configuration>; 3]> = LazyLock::new(|| {
-    Granule::ALL.map(|wanted| {
-        legal::configurations()
-            .filter(|other| granule(other) == wanted)
-            .collect()
-    })
-});
+/// Regimes, and how often each comes up.
+const REGIMES: [(u32, Regime); 4] = [
+    (1, Regime::Stage2),
+    (0, Regime::El2),
+    (0, Regime::Aarch32),
+    (0, Regime::Aarch32Hyp),
+];
+
+/// Bits of `Machine::options` that change what is legal.
+const LPA2_4K: u16 = 1;
+const LPA2_16K: u16 = 1 << 1;
+const DS: u16 = 1 << 14;
 
 /// A machine on which sequences can run; about one in twenty cannot create a VM.
 ///
@@ -30,12 +32,13 @@ pub fn machine(u: &mut Unstructured<'_>) -> Result<Machine> {
         configured(u)?
     };
     let placed = pool_and_memory(u, &configured)?;
+    let has_stub = placed.regime == Regime::Stage2 && u.ratio(1, 2)?;
     Ok(Machine {
         coherent_walks: u.ratio(3, 4)?,
         cache_pages: weighted(u, &[(14, None), (2, Some(0..=4)), (1, Some(5..=40))])?
             .map(|pages| u.int_in_range(pages))
             .transpose()?,
-        stub: if u.ratio(1, 2)? {
+        stub: if has_stub {
             Some(stub(u, &placed)?)
         } else {
             None
@@ -46,23 +49,72 @@ pub fn machine(u: &mut Unstructured<'_>) -> Result<Machine> {
 
 /// A machine of a legal configuration, its start level given or left to be found.
 fn configured(u: &mut Unstructured<'_>) -> Result<Machine> {
-    // A table of 64K has sixteen times the entries of one of 4K, and costs as much.
-    let granule_index: usize = weighted(u, &[(6, 0), (3, 1), (2, 2)])?;
-    let configuration = u.choose(&LEGAL[granule_index])?;
+    let regime = weighted(u, &REGIMES)?;
     let machine = Machine {
-        granule: granule(configuration),
-        pa_bits: configuration.pa_bits(),
-        ipa_bits: configuration.ipa_bits(),
+        regime,
         ..Machine::PLAIN
     };
-    let is_default = Shape::new(&machine).start_level == configuration.start_level();
-    let start_level = if is_default && u.ratio(1, 2)? {
-        None
-    } else {
-        Some(configuration.start_level())
+    let machine = match regime {
+        Regime::Stage2 | Regime::El2 => {
+            // A table of 64K has sixteen times the entries of one of 4K, and costs as
+            // much.
+            let granule = weighted(u, &[(6, Granule::K4), (3, Granule::K16), (2, Granule::K64)])?;
+            let machine = Machine {
+                granule,
+                pa_bits: *u.choose(&Machine::PA_BITS)?,
+                ..machine
+            };
+            machine.with_options(options(u, granule)?)
+        }
+        Regime::Aarch32 | Regime::Aarch32Hyp => machine,
     };
+    sized(u, machine)
+}
+
+/// Options that a machine of this granule can have: none for about half of them.
+fn options(u: &mut Unstructured<'_>, granule: Granule) -> Result<u16> {
+    if u.ratio(1, 2)? {
+        return Ok(0);
+    }
+    let bbm = weighted(u, &[(2, 0), (1, 1 << 12), (3, 2 << 12)])?;
+    let all = u.arbitrary::<u16>()? & u.arbitrary::<u16>()?;
+    let options = all & !(3 << 12) & !DS | bbm;
+    let lpa2 = match granule {
+        Granule::K4 => LPA2_4K,
+        Granule::K16 => LPA2_16K,
+        Granule::K64 => 0,
+    };
+    let wants_ds = u.ratio(1, 3)?;
+    Ok(if lpa2 != 0 && wants_ds {
+        options | lpa2 | DS
+    } else {
+        options
+    })
+}
+
+/// The machine with sizes out of all that are legal for it.
+fn sized(u: &mut Unstructured<'_>, machine: Machine) -> Result<Machine> {
+    let starts = [-1, 0, 1, 2, 3];
+    let machines = starts.into_iter().flat_map(|start| {
+        (16..=52).map(move |ipa_bits| Machine {
+            start_level: Some(start),
+            ipa_bits,
+            ..machine
+        })
+    });
+    let legal: Vec<Machine> = machines.filter(is_legal).collect();
+    if legal.is_empty() {
+        return Ok(machine);
+    }
+    let machine = *u.choose(&legal)?;
+    let default = Shape::new(&Machine {
+        start_level: None,
+        ..machine
+    });
+    let is_default = Some(default.start_level) == machine.start_level;
+    let is_named = !is_default || u.ratio(1, 2)?;
     Ok(Machine {
-        start_level,
+        start_level: machine.start_level.filter(|_| is_named),
         ..machine
     })
 }
@@ -70,11 +122,7 @@ fn configured(u: &mut Unstructured<'_>) -> Result<Machine> {
 /// Whether the architecture allows the machine's configuration, so that VMs can
 /// be created on it.
 pub(crate) fn is_legal(machine: &Machine) -> bool {
-    let granule = match machine.granule {
-        Granule::K4 => arch::Granule::K4,
-        Granule::K16 => arch::Granule::K16,
-        Granule::K64 => arch::Granule::K64,
-    };
+    let granule = translate::granule(machine.granule);
     legal::check(
         granule,
         machine.start_level,
@@ -84,20 +132,18 @@ pub(crate) fn is_legal(machine: &Machine) -> bool {
     .is_ok()
 }
 
-fn granule(configuration: &Configuration) -> Granule {
-    match configuration.granule() {
-        arch::Granule::K4 => Granule::K4,
-        arch::Granule::K16 => Granule::K16,
-        arch::Granule::K64 => Granule::K64,
-    }
-}
-
 /// Any configuration, near the legal ones: most of them are not.
 fn illegal(u: &mut Unstructured<'_>) -> Result<Machine> {
+    let granule = *u.choose(&Granule::ALL)?;
+    let options = options(u, granule)? ^ weighted(u, &[(3, 0), (1, DS), (1, LPA2_4K)])?;
+    let machine = Machine {
+        regime: weighted(u, &REGIMES)?,
+        ..Machine::PLAIN.with_options(options)
+    };
     Ok(Machine {
-        granule: *u.choose(&Granule::ALL)?,
+        granule,
         pa_bits: *u.choose(&Machine::PA_BITS)?,
-        ipa_bits: weighted(u, &[(4, 28..=53), (1, 0..=64), (1, 0..=u8::MAX)])
+        ipa_bits: weighted(u, &[(4, 15..=53), (1, 0..=64), (1, 0..=u8::MAX)])
             .and_then(|bits| u.int_in_range(bits))?,
         start_level: weighted(
             u,
@@ -105,7 +151,7 @@ fn illegal(u: &mut Unstructured<'_>) -> Result<Machine> {
         )?
         .map(|level| u.int_in_range(level))
         .transpose()?,
-        ..Machine::PLAIN
+        ..machine
     })
 }
 

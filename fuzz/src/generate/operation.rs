@@ -1,27 +1,69 @@
 //! One more operation for a scene.
 
+mod attributes;
+mod mapping;
+mod range;
+
 use arbitrary::{Result, Unstructured};
-use ops::{AccessKind, MemoryType, Operation, Prot, Vm};
+use ops::{AccessKind, Operation, Prot, Vm};
+
+pub(crate) use attributes::{owner, permissions, prot, software};
+pub(crate) use mapping::affordable;
+pub(crate) use range::action;
 
 use super::place::{self, within};
-use super::scene::{Range, Scene, Target, all_vms};
+use super::scene::{Scene, all_vms};
 use super::weighted;
-
-/// The most leaves that a map may write, by how often it may write so many: each
-/// costs time, and few inputs need all entries of a table. The largest fill a
-/// table of 4K and of 64K pages, and a little more.
-const LEAVES: [(u32, u64); 3] = [(24, 32), (7, (1 << 9) + 16), (1, (1 << 13) + 16)];
 
 #[derive(Clone, Copy)]
 enum Kind {
     Map,
     Remap,
     Unmap,
+    Range,
+    Protect,
+    Annotate,
+    Relax,
+    MakeYoung,
+    Leaf,
+    Build,
+    Conflict,
     Access,
     Fail,
     Free,
     Create,
 }
+
+/// What a guest's address space is asked for, and how often.
+const GUEST_KINDS: [(u32, Kind); 15] = [
+    (20, Kind::Map),
+    (13, Kind::Remap),
+    (15, Kind::Unmap),
+    (17, Kind::Range),
+    (6, Kind::Protect),
+    (5, Kind::Annotate),
+    (4, Kind::Relax),
+    (2, Kind::MakeYoung),
+    (4, Kind::Leaf),
+    (4, Kind::Build),
+    (1, Kind::Conflict),
+    (24, Kind::Access),
+    (3, Kind::Fail),
+    (3, Kind::Free),
+    (1, Kind::Create),
+];
+
+/// The same of a hypervisor's own; what it does not have is seldom asked for.
+const OWN_KINDS: [(u32, Kind); 8] = [
+    (26, Kind::Map),
+    (14, Kind::Remap),
+    (22, Kind::Unmap),
+    (26, Kind::Access),
+    (6, Kind::Leaf),
+    (3, Kind::Fail),
+    (3, Kind::Free),
+    (1, Kind::Protect),
+];
 
 /// An operation that makes sense now, most of the time.
 pub(crate) fn operation(u: &mut Unstructured<'_>, scene: &Scene) -> Result<Operation> {
@@ -34,40 +76,77 @@ fn proposed(u: &mut Unstructured<'_>, scene: &Scene) -> Result<Operation> {
     if !scene.is_live(vm) && !u.ratio(1, 20)? {
         return Ok(Operation::Create { vm });
     }
-    use Kind::{Access, Create, Fail, Free, Map, Remap, Unmap};
-    let kinds = [
-        (24, Map),
-        (16, Remap),
-        (22, Unmap),
-        (26, Access),
-        (3, Fail),
-        (3, Free),
-        (1, Create),
-    ];
-    match weighted(u, &kinds)? {
-        Map => map(u, scene, vm),
-        Remap => match place::range(u, scene, vm)? {
-            Some(range) => remap(u, scene, &range),
-            None => map(u, scene, vm),
-        },
-        Unmap => unmap(u, scene, vm),
-        Access => access(u, scene, vm),
-        Fail => Ok(Operation::Fail {
+    if scene.is_dying(vm) && u.ratio(1, 2)? {
+        return end(u, scene, vm);
+    }
+    if scene.has_built(vm) && u.ratio(1, 3)? {
+        let link = Operation::Link { vm };
+        return weighted(u, &[(5, link), (1, Operation::Discard { vm })]);
+    }
+    let kind = if scene.machine.regime.is_own() {
+        weighted(u, &OWN_KINDS)?
+    } else {
+        weighted(u, &GUEST_KINDS)?
+    };
+    of_kind(u, scene, vm, kind)
+}
+
+fn of_kind(u: &mut Unstructured<'_>, scene: &Scene, vm: Vm, kind: Kind) -> Result<Operation> {
+    match kind {
+        Kind::Map => mapping::map(u, scene, vm),
+        Kind::Remap => mapping::remap(u, scene, vm),
+        Kind::Build => mapping::build(u, scene, vm),
+        Kind::Unmap => range::unmap(u, scene, vm),
+        Kind::Range => range::of_entries(u, scene, vm),
+        Kind::Protect => range::protect(u, scene, vm),
+        Kind::Annotate => range::annotate(u, scene, vm),
+        Kind::Relax => Ok(Operation::Relax {
+            vm,
+            ipa: address(u, scene, vm)?,
+            prot: prot(u, scene)?,
+        }),
+        Kind::MakeYoung => address(u, scene, vm).map(|ipa| Operation::MakeYoung { vm, ipa }),
+        Kind::Leaf => address(u, scene, vm).map(|ipa| Operation::Leaf { vm, ipa }),
+        Kind::Conflict => weighted(
+            u,
+            &[
+                (4, Operation::Conflict { vm }),
+                (1, Operation::Link { vm }),
+                (1, Operation::Discard { vm }),
+            ],
+        ),
+        Kind::Access => access(u, scene, vm),
+        Kind::Fail => Ok(Operation::Fail {
             after: weighted(u, &[(4, 0), (2, 1), (2, 2), (1, 3), (1, 7)])?,
         }),
-        Free => Ok(Operation::Free { vm }),
-        Create => Ok(Operation::Create { vm }),
+        Kind::Free => Ok(Operation::Free { vm }),
+        Kind::Create => Ok(Operation::Create { vm }),
     }
+}
+
+/// What ends a VM that is being destroyed, or takes more of it away.
+fn end(u: &mut Unstructured<'_>, scene: &Scene, vm: Vm) -> Result<Operation> {
+    if u.ratio(1, 2)? {
+        return Ok(Operation::Free { vm });
+    }
+    let (ipa, size) = range::in_play(u, scene, vm)?;
+    Ok(Operation::Range {
+        vm,
+        action: ops::Action::Destroy,
+        ipa,
+        size,
+    })
 }
 
 /// A VM: mostly one that exists, and mostly a.
 pub(crate) fn vm(u: &mut Unstructured<'_>, scene: &Scene) -> Result<Vm> {
     let vms: Vec<Vm> = all_vms().collect();
-    let any = if u.ratio(3, 4)? {
-        vms[0]
+    let mostly_a = if scene.machine.regime.is_own() {
+        u.ratio(39, 40)?
     } else {
-        *u.choose(&vms)?
+        u.ratio(3, 4)?
     };
+    let any = if mostly_a { vms[0] } else { *u.choose(&vms)? };
     let live: Vec<Vm> = scene.live_vms().collect();
     if live.is_empty() || scene.is_live(any) || u.ratio(1, 6)? {
         return Ok(any);
@@ -75,108 +154,16 @@ pub(crate) fn vm(u: &mut Unstructured<'_>, scene: &Scene) -> Result<Vm> {
     u.choose(&live).copied()
 }
 
-fn map(u: &mut Unstructured<'_>, scene: &Scene, vm: Vm) -> Result<Operation> {
-    let ipa = place::ipa(u, scene, vm)?;
-    let size = place::size(u, scene, vm, ipa)?;
-    let pa = place::pa(u, scene, ipa, size)?;
-    let (prot, memory) = permissions(u)?;
-    let pages_only = u.ratio(1, 8)?;
-    Ok(Operation::Map {
-        vm,
-        ipa,
-        pa,
-        size,
-        prot,
-        memory,
-        pages_only,
-    })
-}
-
-/// Maps over a range in play, or over a part of it and its surroundings: the
-/// same again, with other attributes, or to another place.
-fn remap(u: &mut Unstructured<'_>, scene: &Scene, range: &Range) -> Result<Operation> {
-    let (ipa, size) = part(u, scene, range)?;
-    let is_related = u.ratio(7, 10)?;
-    let Some(target) = range.target.filter(|_| is_related) else {
-        let pa = place::pa(u, scene, ipa, size)?;
-        let (prot, memory) = permissions(u)?;
-        return Ok(Operation::Map {
-            vm: range.vm,
-            ipa,
-            pa,
-            size,
-            prot,
-            memory,
-            pages_only: false,
-        });
-    };
-    // The same place as before for every address, wrapped where it cannot be.
-    let same = target.pa.wrapping_add(ipa.wrapping_sub(range.ipa));
-    let pa = weighted(
-        u,
-        &[
-            (8, same),
-            (1, same.wrapping_add(scene.shape.page())),
-            (1, same.wrapping_add(scene.shape.block())),
-        ],
-    )?;
-    let Target { prot, memory, .. } = target;
-    let (prot, memory) = if u.ratio(1, 3)? {
-        (prot, memory)
-    } else {
-        permissions(u)?
-    };
-    let pages_only = u.ratio(1, 5)?;
-    Ok(Operation::Map {
-        vm: range.vm,
-        ipa,
-        pa,
-        size,
-        prot,
-        memory,
-        pages_only,
-    })
-}
-
-fn unmap(u: &mut Unstructured<'_>, scene: &Scene, vm: Vm) -> Result<Operation> {
-    let in_play = u.ratio(9, 10)?;
-    let range = place::range(u, scene, vm)?.filter(|_| in_play);
-    let (ipa, size) = match range {
-        Some(range) => part(u, scene, &range)?,
-        None => {
-            let ipa = place::ipa(u, scene, vm)?;
-            (ipa, place::size(u, scene, vm, ipa)?)
-        }
-    };
-    Ok(Operation::Unmap { vm, ipa, size })
-}
-
-/// A range in play, or a part of it, or it and a little beside it.
-fn part(u: &mut Unstructured<'_>, scene: &Scene, range: &Range) -> Result<(u64, u64)> {
+/// Any byte of a page that is likely to be mapped, or to have been.
+fn address(u: &mut Unstructured<'_>, scene: &Scene, vm: Vm) -> Result<u64> {
     let shape = &scene.shape;
-    let Range { ipa, size, .. } = *range;
-    let end = ipa.saturating_add(size);
-    let cut = within(u, shape, range)?.clamp(ipa, end);
-    let few = shape.page() * u.int_in_range(1..=3)?;
-    let before = ipa.saturating_sub(few);
-    let behind = end.saturating_add(few).min(shape.space());
-    let (from, to) = weighted(
-        u,
-        &[
-            (8, (ipa, end)),
-            (3, (ipa, cut)),
-            (3, (cut, end)),
-            (4, (cut, cut.saturating_add(few))),
-            (1, (before, end)),
-            (1, (ipa, behind)),
-        ],
-    )?;
-    let size = to.min(shape.space()).saturating_sub(from);
-    Ok(if size == 0 {
-        (ipa, range.size)
-    } else {
-        (from, size)
-    })
+    let near = match place::range(u, scene, vm)? {
+        Some(range) if u.ratio(9, 10)? => within(u, shape, &range)?,
+        _ => place::ipa(u, scene, vm)?,
+    };
+    let any = u.int_in_range(0..=shape.page() - 1)?;
+    let offset = weighted(u, &[(3, 0), (1, shape.page() - 1), (1, any)])?;
+    Ok(shape.page_of(near) + offset)
 }
 
 /// An access: mostly where something is mapped, and mostly one that is permitted.
@@ -215,9 +202,10 @@ fn access(u: &mut Unstructured<'_>, scene: &Scene, vm: Vm) -> Result<Operation> 
 
 /// A kind of access that these permissions allow.
 fn permitted(prot: Prot) -> Option<AccessKind> {
+    let executes_at_el1 = matches!(prot.execute, ops::Execute::Both | ops::Execute::El1);
     let kinds = [
         (prot.write, AccessKind::Write),
-        (prot.execute, AccessKind::Execute),
+        (executes_at_el1, AccessKind::Execute),
         (prot.read, AccessKind::Read),
     ];
     kinds
@@ -234,91 +222,4 @@ pub(crate) fn access_kind(u: &mut Unstructured<'_>) -> Result<AccessKind> {
             (3, AccessKind::Execute),
         ],
     )
-}
-
-/// Permissions and a memory type; one in 40 excludes itself.
-pub(crate) fn permissions(u: &mut Unstructured<'_>) -> Result<(Prot, MemoryType)> {
-    let prot = |text: &str| Prot {
-        read: text.contains('r'),
-        write: text.contains('w'),
-        execute: text.contains('x'),
-    };
-    if u.ratio(1, 40)? {
-        return weighted(
-            u,
-            &[
-                (1, (prot(""), MemoryType::Normal)),
-                (1, (prot("rwx"), MemoryType::Device)),
-            ],
-        );
-    }
-    let memory = weighted(u, &[(5, MemoryType::Normal), (1, MemoryType::Device)])?;
-    let text = weighted(
-        u,
-        &[
-            (5, "rw"),
-            (4, "rwx"),
-            (3, "r"),
-            (3, "rx"),
-            (1, "w"),
-            (1, "x"),
-            (1, "wx"),
-        ],
-    )?;
-    let mut prot = prot(text);
-    if memory == MemoryType::Device {
-        prot = Prot {
-            execute: false,
-            read: prot.read || prot.execute,
-            ..prot
-        };
-    }
-    Ok((prot, memory))
-}
-
-/// The operation, or what is left of a map that would write too many leaves: it
-/// gets blocks where it had pages, its PA moved to where blocks fit, or else only a
-/// few pages. Ranges that leave the IPA space are refused before anything is
-/// written, and stay.
-pub(crate) fn affordable(
-    u: &mut Unstructured<'_>,
-    scene: &Scene,
-    operation: Operation,
-) -> Result<Operation> {
-    let most = weighted(u, &LEAVES)?;
-    let Operation::Map {
-        vm,
-        ipa,
-        pa,
-        size,
-        prot,
-        memory,
-        pages_only,
-    } = operation
-    else {
-        return Ok(operation);
-    };
-    let shape = &scene.shape;
-    let is_within = ipa
-        .checked_add(size)
-        .is_some_and(|end| end <= shape.space());
-    if !is_within || shape.leaves(ipa, pa, size, pages_only) <= most {
-        return Ok(operation);
-    }
-    let within_block = shape.block() - 1;
-    let alike = (pa & !within_block) | (ipa & within_block);
-    let fits = |pa: &u64| shape.leaves(ipa, *pa, size, false) <= most;
-    let (pa, size) = match [pa, alike].into_iter().find(fits) {
-        Some(pa) => (pa, size),
-        None => (pa, size.min(4 * shape.page())),
-    };
-    Ok(Operation::Map {
-        vm,
-        ipa,
-        pa,
-        size,
-        prot,
-        memory,
-        pages_only: false,
-    })
 }

@@ -147,6 +147,7 @@ pub(crate) fn size(u: &mut Unstructured<'_>, scene: &Scene, vm: Vm, ipa: u64) ->
             (4, to_edge),
             (4, like),
             (2, upper),
+            (3, shape.group()),
         ],
     )?;
     let left = shape.space().saturating_sub(ipa);

@@ -4,7 +4,7 @@
 //! are not worked out. Neighbours and leftovers are good places all the same.
 
 use arbitrary::{Result, Unstructured};
-use ops::{Machine, MemoryType, Operation, Prot, VMS, Vm};
+use ops::{Action, Machine, MemoryType, Operation, Prot, VMS, Vm};
 
 use super::Shape;
 
@@ -14,7 +14,7 @@ pub(crate) struct Range {
     pub(crate) vm: Vm,
     pub(crate) ipa: u64,
     pub(crate) size: u64,
-    /// What it was mapped to, or `None` where it was unmapped.
+    /// What it was mapped to, or `None` where it was unmapped or annotated.
     pub(crate) target: Option<Target>,
 }
 
@@ -24,6 +24,16 @@ pub(crate) struct Target {
     pub(crate) pa: u64,
     pub(crate) prot: Prot,
     pub(crate) memory: MemoryType,
+    pub(crate) software: u8,
+}
+
+/// What a VM is in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct State {
+    is_live: bool,
+    is_dying: bool,
+    /// What was built and not linked.
+    built: Option<Range>,
 }
 
 /// The machine and what is in play on it.
@@ -34,14 +44,14 @@ pub(crate) struct Scene {
     pub(crate) focus: [u64; 2],
     /// The ranges that were touched last, oldest first.
     pub(crate) ranges: Vec<Range>,
-    live: [bool; VMS],
+    states: [State; VMS],
 }
 
 /// Ranges that stay in play.
 const MOST_RANGES: usize = 12;
 
 impl Scene {
-    /// The machine before its first step, after its stub.
+    /// The machine before its first step, after operation 0.
     pub(crate) fn new(u: &mut Unstructured<'_>, machine: &Machine) -> Result<Scene> {
         let shape = Shape::new(machine);
         let mut scene = Scene {
@@ -49,7 +59,7 @@ impl Scene {
             shape,
             focus: [0; 2],
             ranges: Vec::new(),
-            live: [false; VMS],
+            states: [State::default(); VMS],
         };
         for operation in machine.operation_0() {
             scene.observe(&operation);
@@ -61,7 +71,17 @@ impl Scene {
     }
 
     pub(crate) fn is_live(&self, vm: Vm) -> bool {
-        self.live[vm.index()]
+        self.states[vm.index()].is_live
+    }
+
+    /// Whether the VM is being destroyed.
+    pub(crate) fn is_dying(&self, vm: Vm) -> bool {
+        self.states[vm.index()].is_dying
+    }
+
+    /// Whether something is built in the VM that is not linked.
+    pub(crate) fn has_built(&self, vm: Vm) -> bool {
+        self.states[vm.index()].built.is_some()
     }
 
     /// The VMs that exist.
@@ -76,35 +96,47 @@ impl Scene {
 
     /// Takes an operation into account.
     pub(crate) fn observe(&mut self, operation: &Operation) {
+        let range = range(operation, &self.shape);
         match *operation {
-            Operation::Create { vm } => self.live[vm.index()] = true,
+            Operation::Create { vm } => self.states[vm.index()].is_live = true,
             Operation::Free { vm } => {
-                self.live[vm.index()] = false;
+                self.states[vm.index()] = State::default();
                 self.ranges.retain(|range| range.vm != vm);
             }
-            Operation::Map {
-                vm,
-                ipa,
-                pa,
-                size,
-                prot,
-                memory,
-                ..
-            } => {
-                self.put(Range {
-                    vm,
-                    ipa,
-                    size,
-                    target: Some(Target { pa, prot, memory }),
-                });
+            Operation::Build { vm, .. } => self.states[vm.index()].built = range,
+            Operation::Link { vm } => {
+                let built = self.states[vm.index()].built.take();
+                built.into_iter().for_each(|range| self.put(range));
             }
-            Operation::Unmap { vm, ipa, size } => self.put(Range {
+            Operation::Discard { vm } => self.states[vm.index()].built = None,
+            Operation::Range {
+                action: Action::Destroy,
                 vm,
-                ipa,
-                size,
-                target: None,
+                ..
+            } => self.states[vm.index()].is_dying = true,
+            Operation::Protect { prot, .. } => self.permit(range, |_| prot),
+            Operation::Range {
+                action: Action::WriteProtect,
+                ..
+            } => self.permit(range, |prot| Prot {
+                write: false,
+                ..prot
             }),
-            Operation::Access { .. } | Operation::Fail { .. } => {}
+            Operation::Map { .. }
+            | Operation::Unmap { .. }
+            | Operation::Annotate { .. }
+            | Operation::Range {
+                action: Action::UnmapWhole,
+                ..
+            } => range.into_iter().for_each(|range| self.put(range)),
+            // What is softened can be revived, and stays in play.
+            Operation::Range { .. }
+            | Operation::Relax { .. }
+            | Operation::MakeYoung { .. }
+            | Operation::Leaf { .. }
+            | Operation::Conflict { .. }
+            | Operation::Access { .. }
+            | Operation::Fail { .. } => {}
         }
     }
 
@@ -123,15 +155,48 @@ impl Scene {
         }
         self.ranges.push(range);
     }
+
+    /// Changes the permissions of the ranges that `changed` covers.
+    fn permit(&mut self, changed: Option<Range>, permit: impl Fn(Prot) -> Prot) {
+        let Some(changed) = changed else { return };
+        for range in &mut self.ranges {
+            let is_covered = changed.covers(range);
+            if let Some(target) = range.target.as_mut().filter(|_| is_covered) {
+                target.prot = permit(target.prot);
+            }
+        }
+    }
 }
 
 impl Range {
     fn covers(&self, other: &Range) -> bool {
-        // Both end within the IPA space.
-        self.vm == other.vm
-            && self.ipa <= other.ipa
-            && other.ipa + other.size <= self.ipa + self.size
+        let end = |range: &Range| range.ipa.saturating_add(range.size);
+        self.vm == other.vm && self.ipa <= other.ipa && end(other) <= end(self)
     }
+}
+
+/// The range that an operation is about, as it is after the operation.
+fn range(operation: &Operation, shape: &Shape) -> Option<Range> {
+    let mut operation = *operation;
+    let parts = operation.parts();
+    let entry = parts.level.map(|level| shape.entry(*level));
+    let size = entry.or(parts.size.copied());
+    let target = parts
+        .pa
+        .zip(parts.prot)
+        .zip(parts.memory)
+        .zip(parts.software);
+    Some(Range {
+        vm: *parts.vm?,
+        ipa: *parts.ipa?,
+        size: size?,
+        target: target.map(|(((pa, prot), memory), software)| Target {
+            pa: *pa,
+            prot: *prot,
+            memory: *memory,
+            software: *software,
+        }),
+    })
 }
 
 /// Every VM that a sequence can name.

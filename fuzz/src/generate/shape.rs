@@ -4,7 +4,7 @@
 //! answers with some shape near it, and a wrong answer would only make the
 //! choices dull.
 
-use ops::{Granule, Machine};
+use ops::{Granule, Machine, Regime};
 
 /// The level whose entries are pages.
 const PAGE_LEVEL: i8 = 3;
@@ -16,37 +16,42 @@ pub(crate) struct Shape {
     pub(crate) start_level: i8,
     ipa_bits: u32,
     output_bits: u32,
-    upper_blocks: bool,
+    /// The level of the largest blocks.
+    block_level: i8,
+    /// Entries of a group that may carry the contiguous hint together, of pages.
+    group: u64,
 }
 
 impl Shape {
     pub(crate) fn new(machine: &Machine) -> Shape {
         let page_bits = machine.granule.bytes().trailing_zeros();
         let ipa_bits = u32::from(machine.ipa_bits).clamp(page_bits + 1, 56);
-        // Start level 3 needs TTST with 4K; the fewest levels are the default.
-        let lowest = if machine.granule == Granule::K4 {
-            2
-        } else {
-            PAGE_LEVEL
+        let start_level = match machine.regime {
+            Regime::Stage2 | Regime::Aarch32 => root_level(machine, page_bits, ipa_bits),
+            // One root table, and no choice.
+            Regime::El2 | Regime::Aarch32Hyp => (-1..=PAGE_LEVEL)
+                .rev()
+                .find(|level| level_lsb(page_bits, *level - 1) >= ipa_bits)
+                .unwrap_or(-1),
         };
-        let reaches = |level: &i8| level_lsb(page_bits, *level) + (page_bits - 3) + 4 >= ipa_bits;
-        let fewest = (0..=lowest).rev().find(reaches).unwrap_or(0);
         let output_bits = match machine.granule {
-            Granule::K4 | Granule::K16 => u32::from(machine.pa_bits).min(48),
-            Granule::K64 => u32::from(machine.pa_bits),
+            Granule::K4 | Granule::K16 if !machine.ds => u32::from(machine.pa_bits).min(48),
+            _ => u32::from(machine.pa_bits),
         };
         Shape {
             page_bits,
-            start_level: machine
-                .start_level
-                .filter(|level| (0..=PAGE_LEVEL).contains(level))
-                .unwrap_or(fewest),
+            start_level,
             ipa_bits,
             output_bits,
-            upper_blocks: match machine.granule {
-                Granule::K4 => true,
-                Granule::K16 => false,
-                Granule::K64 => machine.pa_bits == 52,
+            block_level: match machine.granule {
+                Granule::K4 => 1 - i8::from(machine.ds),
+                Granule::K16 => 2 - i8::from(machine.ds),
+                Granule::K64 => 2 - i8::from(machine.pa_bits == 52),
+            },
+            group: match machine.granule {
+                Granule::K4 => 16,
+                Granule::K16 => 128,
+                Granule::K64 => 32,
             },
         }
     }
@@ -81,30 +86,45 @@ impl Shape {
         1 << self.output_bits
     }
 
+    /// The bytes of the smallest group that may carry the contiguous hint.
+    pub(crate) fn group(&self) -> u64 {
+        self.group << self.page_bits
+    }
+
+    /// Sizes of leaves, largest first.
+    fn leaf_sizes(&self) -> impl Iterator<Item = u64> {
+        (self.block_level..=PAGE_LEVEL).map(|level| self.entry(level))
+    }
+
     /// The largest block of at most `size` bytes, or a page.
     pub(crate) fn leaf_for(&self, size: u64) -> u64 {
-        if self.upper_blocks && size >= self.entry(1) {
-            self.entry(1)
-        } else if size >= self.block() {
-            self.block()
-        } else {
-            self.page()
-        }
+        self.leaf_sizes()
+            .find(|leaf| *leaf <= size)
+            .unwrap_or(self.page())
     }
 
     /// How many leaves a map of a range within the IPA space writes.
     pub(crate) fn leaves(&self, ipa: u64, pa: u64, size: u64, pages_only: bool) -> u64 {
-        let fits = |leaf: u64| (ipa ^ pa) & (leaf - 1) == 0;
-        let (block, upper) = (self.block(), self.entry(1));
-        let sizes = [upper, block, self.page()];
-        let largest = if pages_only || !fits(block) {
-            2
-        } else if !self.upper_blocks || !fits(upper) {
-            1
+        let fits = |leaf: &u64| (ipa ^ pa) & (leaf - 1) == 0;
+        let sizes = self.leaf_sizes().filter(|leaf| {
+            if pages_only {
+                *leaf == self.page()
+            } else {
+                fits(leaf)
+            }
+        });
+        leaves(ipa, ipa.saturating_add(size), &sizes.collect::<Vec<_>>())
+    }
+
+    /// How many leaves a table has that stands in the place of an entry of `level`.
+    pub(crate) fn leaves_below(&self, level: i8, pages_only: bool) -> u64 {
+        let entry = self.entry(level);
+        let leaf = if pages_only {
+            self.page()
         } else {
-            0
+            self.leaf_for(entry - 1)
         };
-        leaves(ipa, ipa.saturating_add(size), &sizes[largest..])
+        entry / leaf
     }
 
     /// The levels of the tables, root first.
@@ -132,9 +152,24 @@ fn leaves(start: u64, end: u64, sizes: &[u64]) -> u64 {
     (last - first) / largest + leaves(start, first, smaller) + leaves(last, end, smaller)
 }
 
-/// The lowest address bit that an entry of `level` resolves.
+/// The start level that is asked for, or the one with the fewest levels.
+fn root_level(machine: &Machine, page_bits: u32, ipa_bits: u32) -> i8 {
+    let last = match machine.granule {
+        Granule::K4 if !machine.features.ttst => 2,
+        _ => PAGE_LEVEL,
+    };
+    let reaches = |level: &i8| level_lsb(page_bits, *level) + (page_bits - 3) + 4 >= ipa_bits;
+    let fewest = (-1..=last).rev().find(reaches).unwrap_or(0);
+    machine
+        .start_level
+        .filter(|level| (-1..=PAGE_LEVEL).contains(level))
+        .unwrap_or(fewest)
+}
+
+/// The lowest address bit that an entry of `level` resolves, or a table of the one
+/// below it.
 fn level_lsb(page_bits: u32, level: i8) -> u32 {
-    let above = u32::try_from(PAGE_LEVEL - level.clamp(-1, PAGE_LEVEL)).unwrap_or(0);
+    let above = u32::try_from(PAGE_LEVEL - level.clamp(-2, PAGE_LEVEL)).unwrap_or(0);
     page_bits + above * (page_bits - 3)
 }
 
@@ -159,6 +194,19 @@ mod tests {
             (small.start_level, small.root_table(), small.block()),
             (3, 512 << 20, 512 << 20)
         );
+    }
+
+    #[test]
+    fn machines_with_52_bits_have_their_levels_and_blocks() {
+        let wide = Machine {
+            pa_bits: 52,
+            ipa_bits: 52,
+            ..Machine::PLAIN.with_options(1 | 1 << 14)
+        };
+        let shape = Shape::new(&wide);
+        assert_eq!((shape.start_level, shape.output()), (-1, 1 << 52));
+        assert_eq!(shape.leaf_for(1 << 40), 1 << 39);
+        assert_eq!(shape.leaves_below(-1, false), 512);
     }
 
     #[test]

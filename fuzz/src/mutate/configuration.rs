@@ -1,7 +1,7 @@
 //! Changes to the machine of a sequence, and to its operations with it.
 
 use arbitrary::{Result, Unstructured};
-use ops::{Machine, Operation, Pool};
+use ops::{Machine, Operation, Pool, Regime};
 
 use super::steps::{fit, ipa_of};
 use crate::generate::{self, Scene, Shape, weighted};
@@ -15,11 +15,12 @@ enum Change {
     Cache,
     Pages,
     Stub,
+    Option,
 }
 
 /// Changes the machine in one way. Addresses keep their meaning where they can.
 pub(super) fn change(sequence: &mut Sequence, u: &mut Unstructured<'_>) -> Result<()> {
-    use Change::{Cache, Pages, Stub, Surroundings, Walks, Whole};
+    use Change::{Cache, Option, Pages, Stub, Surroundings, Walks, Whole};
     let machine = sequence.machine;
     let other = generate::machine(u)?;
     let changes = [
@@ -29,6 +30,7 @@ pub(super) fn change(sequence: &mut Sequence, u: &mut Unstructured<'_>) -> Resul
         (2, Cache),
         (2, Pages),
         (2, Stub),
+        (3, Option),
     ];
     let changed = match weighted(u, &changes)? {
         Whole => other,
@@ -54,14 +56,18 @@ pub(super) fn change(sequence: &mut Sequence, u: &mut Unstructured<'_>) -> Resul
                 ..machine
             }
         }
-        Stub => Machine {
-            stub: if machine.stub.is_some() {
-                None
-            } else {
-                Some(generate::stub(u, &machine)?)
-            },
-            ..machine
-        },
+        Stub => {
+            let is_without = machine.stub.is_none() && machine.regime == Regime::Stage2;
+            let stub = generate::stub(u, &machine)?;
+            Machine {
+                stub: is_without.then_some(stub),
+                ..machine
+            }
+        }
+        Option => {
+            let bit = u.int_in_range(0..=Machine::OPTIONS.len() - 1)?;
+            machine.with_options(machine.options() ^ 1 << bit)
+        }
     };
     if changed.check().is_err() {
         return Ok(());

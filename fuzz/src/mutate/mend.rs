@@ -13,7 +13,8 @@ pub(super) fn mend(sequence: &mut Sequence) {
         return;
     }
     let mut live = [false; VMS];
-    live[Vm::A.index()] = sequence.machine.stub.is_some();
+    let is_made = |operation| operation == Operation::Create { vm: Vm::A };
+    live[Vm::A.index()] = sequence.machine.operation_0().any(is_made);
     let mut at = 0;
     while let Some(step) = sequence.steps.get_mut(at) {
         match &mut step.operation {
@@ -23,21 +24,18 @@ pub(super) fn mend(sequence: &mut Sequence) {
             }
             Operation::Create { vm } => live[vm.index()] = true,
             Operation::Free { vm } => live[vm.index()] = false,
-            Operation::Map { vm, .. }
-            | Operation::Unmap { vm, .. }
-            | Operation::Access { vm, .. }
-                if !live[vm.index()] =>
-            {
+            operation => {
+                let missing = operation.parts().vm.filter(|vm| !live[vm.index()]);
                 let other = (0..).map_while(Vm::new).find(|other| live[other.index()]);
-                *vm = other.unwrap_or(Vm::A);
-                if other.is_none() {
-                    sequence
-                        .steps
-                        .insert(at, Step::from(Operation::Create { vm: Vm::A }));
-                    continue;
+                if let Some(vm) = missing {
+                    *vm = other.unwrap_or(Vm::A);
+                    if other.is_none() {
+                        let create = Operation::Create { vm: Vm::A };
+                        sequence.steps.insert(at, Step::from(create));
+                        continue;
+                    }
                 }
             }
-            _ => {}
         }
         at += 1;
     }

@@ -1,7 +1,7 @@
 //! Changes to the operations of a sequence.
 
 use arbitrary::{Result, Unstructured};
-use ops::Operation;
+use ops::{Operation, Parts};
 
 use crate::generate::{self, Scene, place, weighted};
 use crate::sequence::{Sequence, Step};
@@ -123,64 +123,45 @@ fn splice(sequence: &mut Sequence, u: &mut Unstructured<'_>, at: usize) -> Resul
 }
 
 /// An operation from another machine as one for this scene: its addresses are
-/// brought into the IPA space and onto this granule's pages, its work is bounded.
+/// brought into the IPA space and onto this granule's pages, or for build onto its
+/// entries, and its work is bounded.
 pub(super) fn fit(
     u: &mut Unstructured<'_>,
     scene: &Scene,
-    operation: Operation,
+    mut operation: Operation,
 ) -> Result<Operation> {
-    let page = scene.shape.page();
-    let inside = |ipa: u64| ipa & (scene.shape.space() - 1);
-    let paged = |bytes: u64| scene.shape.page_of(bytes).max(page);
-    let fitted = match operation {
-        Operation::Map {
-            vm,
-            ipa,
-            pa,
-            size,
-            prot,
-            memory,
-            pages_only,
-        } => {
-            let ipa = scene.shape.page_of(inside(ipa));
-            let size = paged(size).min(scene.shape.space() - ipa);
-            let pa = scene.shape.page_of(pa & (scene.shape.output() - 1));
-            Operation::Map {
-                vm,
-                ipa,
-                pa,
-                size,
-                prot,
-                memory,
-                pages_only,
-            }
-        }
-        Operation::Unmap { vm, ipa, size } => {
-            let ipa = scene.shape.page_of(inside(ipa));
-            Operation::Unmap {
-                vm,
-                ipa,
-                size: paged(size).min(scene.shape.space() - ipa),
-            }
-        }
-        Operation::Access { vm, ipa, kind } => Operation::Access {
-            vm,
-            ipa: inside(ipa),
-            kind,
-        },
-        other => other,
+    let shape = &scene.shape;
+    let Parts {
+        ipa,
+        pa,
+        size,
+        level,
+        ..
+    } = operation.parts();
+    let Some(ipa) = ipa else {
+        return Ok(operation);
     };
-    generate::affordable(u, scene, fitted)
+    *ipa &= shape.space() - 1;
+    let unit = match (&size, level) {
+        (_, Some(level)) => shape.entry(*level),
+        (Some(_), None) => shape.page(),
+        // A single address may be any byte's.
+        (None, None) => 1,
+    };
+    *ipa &= !(unit - 1);
+    if let Some(size) = size {
+        *size = shape.page_of(*size).max(shape.page());
+        *size = (*size).min(shape.space() - *ipa);
+    }
+    if let Some(pa) = pa {
+        *pa &= (shape.output() - 1) & !(unit - 1);
+    }
+    generate::affordable(u, scene, operation)
 }
 
 /// The IPA at which an operation starts.
 pub(crate) fn ipa_of(operation: &mut Operation) -> Option<&mut u64> {
-    match operation {
-        Operation::Map { ipa, .. }
-        | Operation::Unmap { ipa, .. }
-        | Operation::Access { ipa, .. } => Some(ipa),
-        Operation::Create { .. } | Operation::Free { .. } | Operation::Fail { .. } => None,
-    }
+    operation.parts().ipa
 }
 
 /// Moves the failing allocation: another number, another place, or a new one.
@@ -240,58 +221,83 @@ fn address(operation: &mut Operation, u: &mut Unstructured<'_>, scene: &Scene) -
     Ok(())
 }
 
-/// Another size; of an access, another kind.
+/// Another size; of an access, another kind; of build, another level.
 fn size(operation: &mut Operation, u: &mut Unstructured<'_>, scene: &Scene) -> Result<()> {
-    match operation {
-        Operation::Map { vm, ipa, size, .. } | Operation::Unmap { vm, ipa, size } => {
-            *size = if u.ratio(1, 2)? {
-                place::nudge(u, &scene.shape, *size)?
-            } else {
-                place::size(u, scene, *vm, *ipa)?
-            };
-        }
-        Operation::Access { kind, .. } => *kind = generate::access_kind(u)?,
-        Operation::Create { .. } | Operation::Free { .. } | Operation::Fail { .. } => {}
+    let Parts {
+        vm,
+        ipa,
+        size,
+        level,
+        kind,
+        ..
+    } = operation.parts();
+    if let (Some(vm), Some(ipa), Some(size)) = (vm, ipa, size) {
+        *size = if u.ratio(1, 2)? {
+            place::nudge(u, &scene.shape, *size)?
+        } else {
+            place::size(u, scene, *vm, *ipa)?
+        };
+    }
+    if let Some(kind) = kind {
+        *kind = generate::access_kind(u)?;
+    }
+    if let Some(level) = level {
+        *level = u.int_in_range(-1..=3)?;
     }
     Ok(())
 }
 
-/// Another PA of a map.
+/// Another PA of what is mapped.
 fn target(operation: &mut Operation, u: &mut Unstructured<'_>, scene: &Scene) -> Result<()> {
-    if let Operation::Map { ipa, pa, size, .. } = operation {
+    let Parts {
+        ipa,
+        pa,
+        size,
+        level,
+        ..
+    } = operation.parts();
+    let entry = level.map(|level| scene.shape.entry(*level));
+    let size = entry.or(size.copied());
+    if let (Some(ipa), Some(pa), Some(size)) = (ipa, pa, size) {
         *pa = if u.ratio(1, 2)? {
             place::nudge(u, &scene.shape, *pa)?
         } else {
-            place::pa(u, scene, *ipa, *size)?
+            place::pa(u, scene, *ipa, size)?
         };
     }
     Ok(())
 }
 
-/// Other permissions, another memory type, pages or blocks; of any operation,
-/// another VM.
+/// Other permissions, another memory type, pages or blocks, other bits of software;
+/// another owner or action; of any operation, another VM.
 fn attributes(operation: &mut Operation, u: &mut Unstructured<'_>, scene: &Scene) -> Result<()> {
     let other = generate::vm(u, scene)?;
-    match operation {
-        Operation::Map {
-            prot,
-            memory,
-            pages_only,
+    match operation.parts() {
+        Parts {
+            pages_only: Some(pages_only),
             ..
-        } => {
-            if u.ratio(1, 4)? {
-                *pages_only = !*pages_only;
-            } else {
-                (*prot, *memory) = generate::permissions(u)?;
-            }
-        }
-        Operation::Unmap { vm, .. }
-        | Operation::Access { vm, .. }
-        | Operation::Create { vm }
-        | Operation::Free { vm } => {
-            *vm = other;
-        }
-        Operation::Fail { .. } => {}
+        } if u.ratio(1, 4)? => *pages_only = !*pages_only,
+        Parts {
+            software: Some(software),
+            ..
+        } if u.ratio(1, 4)? => *software = generate::software(u)?,
+        Parts {
+            prot: Some(prot),
+            memory: Some(memory),
+            ..
+        } => (*prot, *memory) = generate::permissions(u, scene)?,
+        Parts {
+            action: Some(action),
+            ..
+        } if u.ratio(1, 2)? => *action = generate::action(u)?,
+        Parts {
+            owner: Some(owner), ..
+        } if u.ratio(1, 2)? => *owner = generate::owner(u)?,
+        Parts {
+            prot: Some(prot), ..
+        } if u.ratio(1, 2)? => *prot = generate::prot(u, scene)?,
+        Parts { vm: Some(vm), .. } => *vm = other,
+        _ => {}
     }
     Ok(())
 }

@@ -1,27 +1,32 @@
 //! Plainer attributes, accesses, failures and VMs.
 
-use ops::{AccessKind, MemoryType, Operation, Prot, Vm};
+use ops::{AccessKind, Execute, MemoryType, Operation, Prot, Vm};
 
 use super::{Search, below};
 use crate::sequence::Sequence;
 
 pub(super) fn pass<F: FnMut(&Sequence) -> bool>(search: &mut Search<F>) {
     rename_vms(search);
-    search.attempt(|sequence| {
-        for step in &mut sequence.steps {
-            blocks_too(&mut step.operation);
-        }
-    });
+    for change in [blocks_too, no_software, first_owner] {
+        search.attempt(|sequence| {
+            for step in &mut sequence.steps {
+                change(&mut step.operation);
+            }
+        });
+    }
     for index in 0..search.best.steps.len() {
+        for change in [blocks_too, no_software, first_owner] {
+            search.attempt(|sequence| change(&mut sequence.steps[index].operation));
+        }
         let operation = search.best.steps[index].operation;
         match operation {
-            Operation::Map { prot, memory, .. } => {
-                permit(search, index, (prot, memory));
-                search.attempt(|sequence| blocks_too(&mut sequence.steps[index].operation));
-            }
             Operation::Access { .. } => access(search, index),
             Operation::Fail { after } => fail_earlier(search, index, after),
-            Operation::Create { .. } | Operation::Unmap { .. } | Operation::Free { .. } => {}
+            _ => {
+                if let Some(old) = attributes(operation) {
+                    permit(search, index, old);
+                }
+            }
         }
     }
 }
@@ -29,28 +34,38 @@ pub(super) fn pass<F: FnMut(&Sequence) -> bool>(search: &mut Search<F>) {
 /// Permissions, plainest first; each is tried with normal memory.
 const PERMISSIONS: [&str; 4] = ["rw-", "r--", "rwx", "r-x"];
 
-/// Gives plainer attributes to the map at `index` and all of the same, or to it
+/// What an operation permits, and the memory type where it has one.
+type Attributes = (Prot, Option<MemoryType>);
+
+/// Gives plainer attributes to the operation at `index` and all of the same, or to it
 /// alone.
-fn permit<F: FnMut(&Sequence) -> bool>(
-    search: &mut Search<F>,
-    index: usize,
-    old: (Prot, MemoryType),
-) {
+fn permit<F: FnMut(&Sequence) -> bool>(search: &mut Search<F>, index: usize, old: Attributes) {
     let plain = PERMISSIONS.map(|letters| Prot {
         read: letters.contains('r'),
         write: letters.contains('w'),
-        execute: letters.contains('x'),
+        execute: if letters.contains('x') {
+            Execute::Both
+        } else {
+            Execute::Never
+        },
     });
+    let at_both_levels = Prot {
+        execute: match old.0.execute {
+            Execute::Never => Execute::Never,
+            _ => Execute::Both,
+        },
+        ..old.0
+    };
     let plain = plain
         .into_iter()
-        .chain([old.0])
+        .chain([at_both_levels, old.0])
         .map(|prot| (prot, MemoryType::Normal));
     plain
         .chain([(plain_device(), MemoryType::Device)])
         .any(|new| {
             search.attempt(|sequence| {
                 for step in &mut sequence.steps {
-                    if attributes(&step.operation) == Some(old) {
+                    if attributes(step.operation) == Some(old) {
                         set_attributes(&mut step.operation, new);
                     }
                 }
@@ -63,27 +78,34 @@ fn plain_device() -> Prot {
     Prot {
         read: true,
         write: true,
-        execute: false,
+        execute: Execute::Never,
     }
 }
 
-fn attributes(operation: &Operation) -> Option<(Prot, MemoryType)> {
-    match operation {
-        Operation::Map { prot, memory, .. } => Some((*prot, *memory)),
-        _ => None,
-    }
+fn attributes(mut operation: Operation) -> Option<Attributes> {
+    let parts = operation.parts();
+    Some((*parts.prot?, parts.memory.copied()))
 }
 
-fn set_attributes(operation: &mut Operation, new: (Prot, MemoryType)) {
-    if let Operation::Map { prot, memory, .. } = operation {
-        (*prot, *memory) = new;
-    }
+fn set_attributes(operation: &mut Operation, (prot, memory): (Prot, MemoryType)) {
+    let parts = operation.parts();
+    parts.prot.into_iter().for_each(|old| *old = prot);
+    parts.memory.into_iter().for_each(|old| *old = memory);
 }
 
 fn blocks_too(operation: &mut Operation) {
-    if let Operation::Map { pages_only, .. } = operation {
-        *pages_only = false;
-    }
+    let pages_only = operation.parts().pages_only;
+    pages_only.into_iter().for_each(|old| *old = false);
+}
+
+fn no_software(operation: &mut Operation) {
+    let software = operation.parts().software;
+    software.into_iter().for_each(|old| *old = 0);
+}
+
+fn first_owner(operation: &mut Operation) {
+    let owner = operation.parts().owner;
+    owner.into_iter().for_each(|old| *old = 1);
 }
 
 fn access<F: FnMut(&Sequence) -> bool>(search: &mut Search<F>, index: usize) {
@@ -141,12 +163,5 @@ fn rename(sequence: &mut Sequence, name: impl Fn(Vm) -> Vm) {
 }
 
 fn vm_of(operation: &mut Operation) -> Option<&mut Vm> {
-    match operation {
-        Operation::Create { vm }
-        | Operation::Map { vm, .. }
-        | Operation::Unmap { vm, .. }
-        | Operation::Free { vm }
-        | Operation::Access { vm, .. } => Some(vm),
-        Operation::Fail { .. } => None,
-    }
+    operation.parts().vm
 }

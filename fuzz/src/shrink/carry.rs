@@ -41,14 +41,14 @@ struct Carrier {
 
 impl Carrier {
     fn operation(&mut self, operation: &mut Operation) {
-        match operation {
-            Operation::Map { ipa, pa, size, .. } => {
-                *pa = self.pa(*ipa, *pa);
-                (*ipa, *size) = self.range(*ipa, *size);
-            }
-            Operation::Unmap { ipa, size, .. } => (*ipa, *size) = self.range(*ipa, *size),
-            Operation::Access { ipa, .. } => *ipa = self.ipa(*ipa),
-            Operation::Create { .. } | Operation::Free { .. } | Operation::Fail { .. } => {}
+        let parts = operation.parts();
+        let Some(ipa) = parts.ipa else { return };
+        if let Some(pa) = parts.pa {
+            *pa = self.pa(*ipa, *pa);
+        }
+        match parts.size {
+            Some(size) => (*ipa, *size) = self.range(*ipa, *size),
+            None => *ipa = self.ipa(*ipa),
         }
     }
 

@@ -7,8 +7,9 @@ use crate::sequence::{Sequence, Step};
 use crate::wire::MAX_OPERATIONS;
 
 /// IPA sizes, plainest first, of all legal configurations.
-const IPA_BITS: [u8; 17] = [
-    40, 39, 41, 38, 42, 37, 43, 36, 44, 35, 45, 34, 46, 33, 47, 32, 48,
+const IPA_BITS: [u8; 37] = [
+    40, 39, 41, 38, 42, 37, 43, 36, 44, 35, 45, 34, 46, 33, 47, 32, 48, 31, 49, 30, 50, 29, 51, 28,
+    52, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16,
 ];
 
 /// Physical address sizes, plainest first.
@@ -24,11 +25,12 @@ pub(super) fn pass<F: FnMut(&Sequence) -> bool>(search: &mut Search<F>) {
 
 /// Takes the stub away, or has its operations as steps: those that are needed.
 fn drop_stub<F: FnMut(&Sequence) -> bool>(search: &mut Search<F>) {
-    let Some([create, map]) = search.best.machine.stub_operations() else {
+    let machine = search.best.machine;
+    if machine.stub.is_none() {
         return;
-    };
-    let steps: [&[Operation]; 3] = [&[], &[create], &[create, map]];
-    for first in steps {
+    }
+    let stub: Vec<Operation> = machine.operation_0().collect();
+    for first in (0..=stub.len()).map(|count| &stub[..count]) {
         if search.best.steps.len() + first.len() > MAX_OPERATIONS {
             return;
         }
@@ -85,6 +87,7 @@ fn variants(machine: &Machine) -> Vec<Machine> {
         ipa_bits,
         ..machine
     }));
+    variants.extend(fewer_options(machine));
     variants.push(Machine {
         start_level: None,
         ..machine
@@ -131,6 +134,14 @@ fn variants(machine: &Machine) -> Vec<Machine> {
         ..machine
     });
     variants
+}
+
+/// Without any option, and without each.
+fn fewer_options(machine: Machine) -> impl Iterator<Item = Machine> {
+    let options = machine.options();
+    let each = (0..Machine::OPTIONS.len()).map(move |bit| options & !(1 << bit));
+    let fewer = [0].into_iter().chain(each);
+    fewer.map(move |options| machine.with_options(options))
 }
 
 /// All pairs of sizes, and with the start level that is found by itself.

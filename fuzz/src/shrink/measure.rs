@@ -1,6 +1,6 @@
 //! How plain a sequence is: the order in which shrinking only ever descends.
 
-use ops::{AccessKind, Machine, MemoryType, Operation, Prot};
+use ops::{AccessKind, Execute, Machine, MemoryType, Operation, Parts, Prot};
 
 use crate::sequence::{Sequence, Step};
 
@@ -10,7 +10,7 @@ use crate::sequence::{Sequence, Step};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Measure {
     operations: usize,
-    machine: [u64; 12],
+    machine: [u64; 15],
     steps: Vec<[u64; 6]>,
 }
 
@@ -29,18 +29,16 @@ impl Measure {
     }
 }
 
-/// How many operations are executed, those of the stub included.
+/// How many operations are executed, those of operation 0 included.
 pub(super) fn operations(sequence: &Sequence) -> usize {
-    let stub = sequence
-        .machine
-        .stub_operations()
-        .map_or(0, |stub| stub.len());
-    sequence.steps.len() + stub
+    sequence.steps.len() + sequence.machine.operation_0().count()
 }
 
-fn of_machine(machine: &Machine) -> [u64; 12] {
+fn of_machine(machine: &Machine) -> [u64; 15] {
     let plain = Machine::PLAIN;
+    let options = machine.options();
     let Machine {
+        regime,
         granule,
         pa_bits,
         ipa_bits,
@@ -50,9 +48,15 @@ fn of_machine(machine: &Machine) -> [u64; 12] {
         pool,
         memory,
         stub,
+        // In `options`.
+        ds: _,
+        features: _,
+        contiguous: _,
     } = *machine;
     [
         u64::from(stub.is_some()),
+        regime as u64,
+        u64::from(options.count_ones()),
         granule.bytes() - plain.granule.bytes(),
         u64::from(pa_bits.abs_diff(plain.pa_bits)),
         u64::from(ipa_bits.abs_diff(plain.ipa_bits)),
@@ -64,38 +68,41 @@ fn of_machine(machine: &Machine) -> [u64; 12] {
         above(memory.base, plain.memory.base),
         memory.bytes.abs_diff(plain.memory.bytes),
         stub.unwrap_or(0),
+        options.into(),
     ]
 }
 
 /// The IPA comes behind the size: a range that loses its start is plainer.
 fn of_step(step: &Step, machine: &Machine) -> [u64; 6] {
-    let expected = u64::from(step.expected.is_some());
-    let vm = |vm: ops::Vm| vm.index() as u64;
-    match step.operation {
-        Operation::Create { vm: of } | Operation::Free { vm: of } => [0, 0, 0, vm(of), 0, expected],
-        Operation::Map {
-            vm: of,
-            ipa,
-            pa,
-            size,
-            prot,
-            memory,
-            pages_only,
-        } => {
-            let attributes = 2 * rank(prot, memory) + u64::from(pages_only);
-            [
-                size,
-                ipa,
-                above(pa, machine.memory.base),
-                vm(of),
-                attributes,
-                expected,
-            ]
-        }
-        Operation::Unmap { vm: of, ipa, size } => [size, ipa, 0, vm(of), 0, expected],
-        Operation::Access { vm: of, ipa, kind } => [0, ipa, 0, vm(of), access_rank(kind), expected],
-        Operation::Fail { after } => [u64::from(after), 0, 0, 0, 0, expected],
-    }
+    let mut operation = step.operation;
+    let after = match operation {
+        Operation::Fail { after } => after.into(),
+        _ => 0,
+    };
+    let parts = operation.parts();
+    [
+        parts.size.as_deref().copied().unwrap_or(after),
+        parts.ipa.as_deref().copied().unwrap_or(0),
+        parts
+            .pa
+            .as_deref()
+            .map_or(0, |pa| above(*pa, machine.memory.base)),
+        parts.vm.as_deref().map_or(0, |vm| vm.index() as u64),
+        attributes(&parts),
+        u64::from(step.expected.is_some()),
+    ]
+}
+
+/// How plain is what an operation has beside addresses.
+fn attributes(parts: &Parts<'_>) -> u64 {
+    let number = |byte: &Option<&mut u8>| byte.as_deref().map_or(0, |byte| u64::from(*byte));
+    let memory = parts.memory.as_deref().copied();
+    let prot = parts.prot.as_deref();
+    let rank = prot.map_or(0, |prot| rank(*prot, memory.unwrap_or(MemoryType::Normal)));
+    let kind = parts.kind.as_deref().map_or(0, |kind| access_rank(*kind));
+    let pages_only = parts.pages_only.as_deref() == Some(&true);
+    let bits = (rank << 8 | number(&parts.software)) << 1 | u64::from(pages_only);
+    bits + kind + number(&parts.owner)
 }
 
 /// How far an address is above `base`; those below come last.
@@ -106,9 +113,11 @@ pub(super) fn above(address: u64, base: u64) -> u64 {
 }
 
 /// `rw-` and normal first: the attributes that permit most accesses and are the
-/// least special. Then fewer permissions, then executable ones, and device memory.
+/// least special. Then fewer permissions, then executable ones, those of one EL alone,
+/// and other memory types.
 pub(super) fn rank(prot: Prot, memory: MemoryType) -> u64 {
-    let prot = match (prot.read, prot.write, prot.execute) {
+    let executes = prot.execute != Execute::Never;
+    let letters = match (prot.read, prot.write, executes) {
         (true, true, false) => 0,
         (true, false, false) => 1,
         (true, true, true) => 2,
@@ -118,10 +127,18 @@ pub(super) fn rank(prot: Prot, memory: MemoryType) -> u64 {
         (false, true, true) => 6,
         (false, false, false) => 7,
     };
-    match memory {
-        MemoryType::Normal => prot,
-        MemoryType::Device => 8 + prot,
-    }
+    let levels = match prot.execute {
+        Execute::Never | Execute::Both => 0,
+        Execute::El1 => 1,
+        Execute::El0 => 2,
+    };
+    let memory = match memory {
+        MemoryType::Normal => 0,
+        MemoryType::Device => 1,
+        MemoryType::NonCacheable => 2,
+        MemoryType::DeviceStrict => 3,
+    };
+    (memory * 3 + levels) * 8 + letters
 }
 
 pub(super) fn access_rank(kind: AccessKind) -> u64 {
@@ -157,7 +174,7 @@ mod tests {
 
     #[test]
     fn nothing_is_plainer_than_the_plain_machine() {
-        assert_eq!(of_machine(&Machine::PLAIN), [0; 12]);
+        assert_eq!(of_machine(&Machine::PLAIN), [0; 15]);
     }
 
     #[test]

@@ -28,10 +28,7 @@ enum Kind {
 
 /// The PA of a map.
 pub(super) fn pa_of(operation: &mut Operation) -> Option<&mut u64> {
-    match operation {
-        Operation::Map { pa, .. } => Some(pa),
-        _ => None,
-    }
+    operation.parts().pa
 }
 
 fn address_of(operation: &mut Operation, kind: Kind) -> Option<&mut u64> {
@@ -173,7 +170,9 @@ fn meet<F: FnMut(&Sequence) -> bool>(search: &mut Search<F>) {
 /// Moves PAs to the first place in guest memory that does: all of one PA, or one.
 fn to_memory<F: FnMut(&Sequence) -> bool>(search: &mut Search<F>) {
     for index in 0..search.best.steps.len() {
-        let Operation::Map { ipa, pa: old, .. } = search.best.steps[index].operation else {
+        let mut operation = search.best.steps[index].operation;
+        let parts = operation.parts();
+        let (Some(&mut ipa), Some(&mut old)) = (parts.ipa, parts.pa) else {
             continue;
         };
         places(&search.best.machine, ipa).into_iter().any(|new| {

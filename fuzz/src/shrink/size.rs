@@ -51,10 +51,8 @@ fn smaller<F>(search: &Search<F>, size: u64) -> Vec<u64> {
 }
 
 fn size(operation: &Operation) -> Option<u64> {
-    match operation {
-        Operation::Map { size, .. } | Operation::Unmap { size, .. } => Some(*size),
-        _ => None,
-    }
+    let mut operation = *operation;
+    operation.parts().size.copied()
 }
 
 fn resize_all(sequence: &mut Sequence, old: u64, new: u64) {
@@ -66,19 +64,14 @@ fn resize_all(sequence: &mut Sequence, old: u64, new: u64) {
 }
 
 fn cut_end(operation: &mut Operation, bytes: u64) {
-    if let Operation::Map { size, .. } | Operation::Unmap { size, .. } = operation {
-        *size -= bytes;
-    }
+    let size = operation.parts().size;
+    size.into_iter().for_each(|size| *size -= bytes);
 }
 
 fn cut_start(operation: &mut Operation, bytes: u64) {
     cut_end(operation, bytes);
-    match operation {
-        Operation::Map { ipa, pa, .. } => {
-            *ipa = ipa.wrapping_add(bytes);
-            *pa = pa.wrapping_add(bytes);
-        }
-        Operation::Unmap { ipa, .. } => *ipa = ipa.wrapping_add(bytes),
-        _ => {}
+    let parts = operation.parts();
+    for address in parts.ipa.into_iter().chain(parts.pa) {
+        *address = address.wrapping_add(bytes);
     }
 }

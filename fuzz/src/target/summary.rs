@@ -71,7 +71,10 @@ impl Summary {
 fn is_success(answer: &Answer) -> Option<bool> {
     match (answer.outcome, answer.access) {
         (_, Some(access)) => Some(matches!(access, AccessOutcome::Ok { .. })),
-        (Outcome::Done | Outcome::Freed { .. }, None) => Some(true),
+        (
+            Outcome::Done | Outcome::Freed { .. } | Outcome::Young(_) | Outcome::Entry { .. },
+            None,
+        ) => Some(true),
         (Outcome::NoPages { .. } | Outcome::Refused(_), None) => Some(false),
         (Outcome::Nothing, None) => None,
     }

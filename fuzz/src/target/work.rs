@@ -1,15 +1,15 @@
 //! How much a sequence asks for, so that no single input takes long.
 
-use ops::{Machine, Operation};
+use ops::{Action, Machine, Operation};
 
 use crate::generate::Shape;
 use crate::sequence::Sequence;
 
-/// Most descriptors that the maps of a sequence may write if it is to be run.
+/// Most descriptors that the operations of a sequence may write if it is to be run.
 pub const MOST_WORK: u64 = 1 << 18;
 
-/// At most how many descriptors the maps of a sequence write. Unmaps and frees
-/// take away what maps wrote.
+/// At most how many descriptors the operations of a sequence write for what they map
+/// or split. Others take away or change what was written.
 #[must_use]
 pub fn work(sequence: &Sequence) -> u64 {
     let shape = Shape::new(&sequence.machine);
@@ -22,6 +22,18 @@ pub fn work(sequence: &Sequence) -> u64 {
             pages_only,
             ..
         } if is_within(&shape, ipa, size) => shape.leaves(ipa, pa, size, pages_only).min(room),
+        Operation::Annotate { ipa, size, .. } if is_within(&shape, ipa, size) => {
+            shape.leaves(ipa, ipa, size, false).min(room)
+        }
+        Operation::Build {
+            level, pages_only, ..
+        } => shape.leaves_below(level, pages_only).min(room),
+        Operation::Range {
+            action: Action::Split,
+            ipa,
+            size,
+            ..
+        } if is_within(&shape, ipa, size) => (size / shape.page()).min(cached(&sequence.machine)),
         _ => 0,
     };
     sequence.operations().map(work).sum()
@@ -31,6 +43,13 @@ pub fn work(sequence: &Sequence) -> u64 {
 fn is_within(shape: &Shape, ipa: u64, size: u64) -> bool {
     ipa.checked_add(size)
         .is_some_and(|end| end <= shape.space())
+}
+
+/// The descriptors that the pages of the cache hold, which are all that a split has.
+fn cached(machine: &Machine) -> u64 {
+    // Twice the levels below the root, where nothing is said.
+    let pages = machine.cache_pages.unwrap_or(8).min(machine.pool.pages);
+    u64::from(pages) * (machine.granule.bytes() / 8)
 }
 
 /// The descriptors that all pages of the pool hold.

@@ -31,6 +31,29 @@ pub enum Execute {
     El0,
 }
 
+impl Execute {
+    /// Whether EL1 may fetch.
+    #[must_use]
+    pub const fn at_el1(self) -> bool {
+        matches!(self, Execute::Both | Execute::El1)
+    }
+
+    /// Whether EL0 may fetch.
+    #[must_use]
+    pub const fn at_el0(self) -> bool {
+        matches!(self, Execute::Both | Execute::El0)
+    }
+
+    const fn at(el1: bool, el0: bool) -> Execute {
+        match (el1, el0) {
+            (true, true) => Execute::Both,
+            (true, false) => Execute::El1,
+            (false, true) => Execute::El0,
+            (false, false) => Execute::Never,
+        }
+    }
+}
+
 /// What a guest may do with a mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prot {
@@ -43,6 +66,27 @@ pub struct Prot {
 }
 
 impl Prot {
+    /// What either permits.
+    #[must_use]
+    pub const fn union(self, other: Prot) -> Prot {
+        Prot {
+            read: self.read || other.read,
+            write: self.write || other.write,
+            execute: Execute::at(
+                self.execute.at_el1() || other.execute.at_el1(),
+                self.execute.at_el0() || other.execute.at_el0(),
+            ),
+        }
+    }
+
+    /// Whether it permits to fetch at an exception level at which `before` does
+    /// not.
+    #[must_use]
+    pub const fn adds_execution_to(self, before: Prot) -> bool {
+        self.execute.at_el1() && !before.execute.at_el1()
+            || self.execute.at_el0() && !before.execute.at_el0()
+    }
+
     /// What a leaf permits (AArch64.S2DirectBasePermissions).
     pub(super) const fn of(leaf: Descriptor) -> Prot {
         let execute = match leaf.0 >> EXECUTE_NEVER_SHIFT & 0b11 {
@@ -74,8 +118,20 @@ pub enum MemoryType {
 }
 
 impl MemoryType {
-    const fn is_device(self) -> bool {
+    /// Whether it is a device type.
+    #[must_use]
+    pub const fn is_device(self) -> bool {
         matches!(self, MemoryType::DeviceNgnre | MemoryType::DeviceNgnrne)
+    }
+
+    /// The memory type of a leaf.
+    pub(super) const fn of(leaf: Descriptor) -> MemoryType {
+        match (leaf.0 & MEM_ATTR) >> 2 {
+            0b0000 => MemoryType::DeviceNgnrne,
+            0b0001 => MemoryType::DeviceNgnre,
+            0b0101 => MemoryType::NonCacheable,
+            _ => MemoryType::Normal,
+        }
     }
 
     /// `MemAttr` (AArch64.S2ApplyFWBMemAttrs and S2DecodeMemAttrs, DDI 0487 K.a).
@@ -120,10 +176,10 @@ impl Attributes {
         memory: MemoryType,
         software: u8,
     ) -> Result<Attributes, AttributesError> {
-        let permissions = match permission_bits(format, prot, memory.is_device()) {
-            Ok(bits) => bits,
-            Err(error) => return Err(error),
-        };
+        if let Err(error) = check_prot(format, prot, memory.is_device()) {
+            return Err(error);
+        }
+        let permissions = permission_bits(format, prot);
         let Some(software) = software_field(software) else {
             return Err(AttributesError::Software(software));
         };
@@ -137,12 +193,12 @@ impl Attributes {
     }
 }
 
-/// `S2AP`, `DBM` and `XN` of a leaf through which nothing was stored yet.
-pub(super) const fn permission_bits(
+/// Whether a leaf can have these permissions.
+pub(super) const fn check_prot(
     format: &Format,
     prot: Prot,
     device: bool,
-) -> Result<u64, AttributesError> {
+) -> Result<(), AttributesError> {
     let executable = !matches!(prot.execute, Execute::Never);
     if !prot.read && !prot.write && !executable {
         return Err(AttributesError::NothingPermitted);
@@ -153,6 +209,11 @@ pub(super) const fn permission_bits(
     if matches!(prot.execute, Execute::El1 | Execute::El0) && !format.xnx() {
         return Err(AttributesError::NoXnx(prot.execute));
     }
+    Ok(())
+}
+
+/// `S2AP`, `DBM` and `XN` of a leaf through which nothing was stored yet.
+pub(super) const fn permission_bits(format: &Format, prot: Prot) -> u64 {
     // With VTCR_EL2.HD, DBM makes a leaf writable, and a store sets S2AP[1].
     let writable = if format.hardware_dirty() {
         DBM
@@ -167,7 +228,7 @@ pub(super) const fn permission_bits(
         Execute::Never => 0b10,
         Execute::El1 => 0b11,
     };
-    Ok(read | write | execute_never << EXECUTE_NEVER_SHIFT)
+    read | write | execute_never << EXECUTE_NEVER_SHIFT
 }
 
 pub(super) const fn software_field(software: u8) -> Option<u64> {

@@ -2,8 +2,8 @@
 //! DS, permissions and memory types by features.
 
 use super::attributes::{
-    Attributes, AttributesError, CONTIGUOUS, DBM, EXECUTE_NEVER, Prot, S2AP_READ, S2AP_WRITE,
-    SH_INNER, permission_bits,
+    Attributes, AttributesError, CONTIGUOUS, DBM, EXECUTE_NEVER, Execute, MemoryType, Prot,
+    S2AP_READ, S2AP_WRITE, SH_INNER, check_prot, permission_bits,
 };
 use super::{Descriptor, TABLE_OR_PAGE, VALID};
 use crate::addr::Pa;
@@ -79,27 +79,34 @@ impl Format {
         Attributes(leaf.0 & !other)
     }
 
-    /// A leaf with other permissions. A store that was recorded stays recorded
-    /// where the new permissions still let hardware record them.
+    /// Whether a leaf of this memory type can have these permissions.
     ///
     /// # Errors
-    /// `AttributesError` if a leaf of this memory type cannot have them.
-    pub const fn with_prot(
-        &self,
-        leaf: Descriptor,
-        prot: Prot,
-    ) -> Result<Descriptor, AttributesError> {
-        let permissions = match permission_bits(self, prot, leaf.is_device()) {
-            Ok(bits) => bits,
-            Err(error) => return Err(error),
+    /// `AttributesError`, the first in its order.
+    pub const fn check_prot(&self, prot: Prot, memory: MemoryType) -> Result<(), AttributesError> {
+        check_prot(self, prot, memory.is_device())
+    }
+
+    /// A leaf with other permissions; a device's gets no permission to fetch. A
+    /// store that was recorded stays recorded where the new permissions still let
+    /// hardware record them.
+    #[inline]
+    #[must_use]
+    pub const fn with_prot(&self, leaf: Descriptor, prot: Prot) -> Descriptor {
+        let prot = if leaf.is_device() {
+            let execute = Execute::Never;
+            Prot { execute, ..prot }
+        } else {
+            prot
         };
+        let permissions = permission_bits(self, prot);
         let record = if permissions & leaf.0 & DBM != 0 {
             leaf.0 & S2AP_WRITE
         } else {
             0
         };
         let rest = leaf.0 & !(S2AP_READ | S2AP_WRITE | DBM | EXECUTE_NEVER);
-        Ok(Descriptor(rest | permissions | record))
+        Descriptor(rest | permissions | record)
     }
 
     /// Shareability of normal memory. With DS it is `VTCR_EL2.SH0`, and these bits
@@ -121,9 +128,15 @@ impl Format {
     }
 
     /// An address in a descriptor. Bits of a block below its size are zero, since
-    /// its address is aligned to it.
+    /// its address is aligned to it. The question of the format stays the same
+    /// throughout a loop over entries, which the compiler then asks once.
     #[inline]
     const fn place(&self, pa: Pa) -> u64 {
-        pa.raw() & self.in_place | pa.raw() >> self.displacement & self.elsewhere
+        let low = pa.raw() & self.in_place;
+        if self.elsewhere == 0 {
+            low
+        } else {
+            low | pa.raw() >> self.displacement & self.elsewhere
+        }
     }
 }

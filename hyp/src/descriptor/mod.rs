@@ -199,6 +199,19 @@ impl Descriptor {
         }
     }
 
+    /// As if neither hardware nor software had recorded an access.
+    #[must_use]
+    pub const fn without_record(self) -> Descriptor {
+        self.as_made().without_young()
+    }
+
+    /// With what is recorded in `other`, a leaf of the same attributes otherwise:
+    /// young if one of the two is, and dirty if one of them is.
+    #[must_use]
+    pub const fn with_record_of(self, other: Descriptor) -> Descriptor {
+        Descriptor(self.0 | other.0 & (ACCESS_FLAG | S2AP_WRITE))
+    }
+
     /// Whether its memory is of a device type.
     #[inline]
     #[must_use]
@@ -210,6 +223,12 @@ impl Descriptor {
     #[must_use]
     pub const fn prot(self) -> Prot {
         Prot::of(self)
+    }
+
+    /// Its memory type.
+    #[must_use]
+    pub const fn memory(self) -> MemoryType {
+        MemoryType::of(self)
     }
 
     /// The 4 bits that hardware leaves to software.

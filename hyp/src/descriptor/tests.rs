@@ -75,10 +75,7 @@ fn device_memory_is_never_executable() {
     );
     let page = page(&format, 0x900_0000, DATA, MemoryType::DeviceNgnre);
     assert_eq!(page.raw(), 0x0040_0000_0900_04c7);
-    assert_eq!(
-        format.with_prot(page, ALL),
-        Err(AttributesError::ExecutableDevice(Execute::Both))
-    );
+    assert_eq!(format.with_prot(page, ALL), page);
 }
 
 #[test]
@@ -99,6 +96,10 @@ fn memory_types_have_their_encodings_with_and_without_fwb() {
             (raw >> 2 & 0xf, raw >> 8 & 3)
         })
     };
+    for memory in types {
+        let page = page(&format(Granule::K4, 40), 0, DATA, memory);
+        assert_eq!(page.memory(), memory);
+    }
     assert_eq!(encodings(false), [(15, 3), (5, 3), (1, 0), (0, 0)]);
     assert_eq!(encodings(true), [(6, 3), (5, 3), (1, 0), (0, 0)]);
 }
@@ -144,6 +145,14 @@ fn execution_at_one_exception_level_needs_xnx() {
 }
 
 #[test]
+fn execution_at_el1_and_at_el0_adds_up_to_both() {
+    let prot = |execute| Prot { execute, ..DATA };
+    let (el1, el0) = (prot(Execute::El1), prot(Execute::El0));
+    assert_eq!(el1.union(el0), prot(Execute::Both));
+    assert!(el1.adds_execution_to(el0) && !el1.adds_execution_to(el1.union(el0)));
+}
+
+#[test]
 fn software_has_four_bits() {
     let format = format(Granule::K4, 40);
     let new = |software| Attributes::new(&format, ALL, MemoryType::Normal, software);
@@ -166,14 +175,18 @@ fn hardware_dirty_state_starts_clean_and_stays_recorded() {
     let dirty = Descriptor::from_raw(clean.raw() | 1 << 7).without_young();
     assert!(dirty.is_dirty());
     assert_eq!(dirty.as_made(), clean);
-    assert!(format.with_prot(dirty, DATA).unwrap().is_dirty());
+    assert!(format.with_prot(dirty, DATA).is_dirty());
     let read_only = Prot {
         write: false,
         ..ALL
     };
-    let taken = format.with_prot(dirty, read_only).unwrap();
+    let taken = format.with_prot(dirty, read_only);
     assert!(!taken.is_writable() && !taken.is_dirty());
     assert!(!dirty.without_write().is_dirty());
+    assert_eq!(
+        clean.without_record().with_record_of(dirty),
+        dirty.without_young()
+    );
 }
 
 #[test]

@@ -175,7 +175,7 @@ impl Shape {
     }
 
     /// Entries that the contiguous hint joins at this level, a power of two, or
-    /// `None` where hardware ignores it (DDI 0487 K.a, D8.7.1).
+    /// `None` where hardware ignores it (ContiguousSize, DDI 0487 K.a).
     #[inline]
     #[must_use]
     pub const fn contiguous_entries(&self, level: Level) -> Option<u16> {

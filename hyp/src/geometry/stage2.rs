@@ -48,7 +48,7 @@ pub enum GeometryError {
     PaSize(u8),
     /// The machine has no 52-bit descriptor format (DS) for this granule.
     Ds(Granule),
-    /// The IPA size is below what the machine allows (AArch64.S2MaxTxSZ), or
+    /// The IPA size is below what the machine allows (AArch64.MaxTxSZ), or
     /// above the physical address size or what descriptors can hold
     /// (AArch64.S2MinTxSZ).
     IpaSize(u8),
@@ -181,7 +181,7 @@ const fn address_format(configuration: &Configuration) -> AddressFormat {
     }
 }
 
-/// AArch64.S2MaxTxSZ (DDI 0487 K.a).
+/// AArch64.MaxTxSZ (DDI 0487 K.a).
 const fn least_ipa_bits(configuration: &Configuration) -> u8 {
     match configuration.granule {
         _ if !configuration.features.ttst => 25,

@@ -318,3 +318,116 @@ fn a_vmid_of_more_than_8_bits_needs_16() {
 fn the_default_ipa_size_is_40_bits_or_what_the_machine_has() {
     assert_eq!([32, 36, 40, 48].map(default_ipa_bits), [32, 36, 40, 40]);
 }
+
+/// One start level of a granule: the IPA sizes in bits from two entries to 16
+/// tables (at most 52), and what the machine must have beside.
+type StartLevelRow = (Granule, i8, core::ops::RangeInclusive<u8>, Condition);
+
+#[derive(Clone, Copy)]
+enum Condition {
+    Always,
+    Ttst,
+    Ds,
+    PaSize(u8),
+}
+
+const START_LEVELS: [StartLevelRow; 12] = [
+    (Granule::K4, 3, 13..=25, Condition::Ttst),
+    (Granule::K4, 2, 22..=34, Condition::Always),
+    (Granule::K4, 1, 31..=43, Condition::Always),
+    (Granule::K4, 0, 40..=52, Condition::PaSize(44)),
+    (Granule::K4, -1, 49..=52, Condition::Ds),
+    (Granule::K16, 3, 15..=29, Condition::Always),
+    (Granule::K16, 2, 26..=40, Condition::Always),
+    (Granule::K16, 1, 37..=51, Condition::PaSize(42)),
+    (Granule::K16, 0, 48..=52, Condition::Ds),
+    (Granule::K64, 3, 17..=33, Condition::Always),
+    (Granule::K64, 2, 30..=46, Condition::Always),
+    (Granule::K64, 1, 43..=52, Condition::PaSize(44)),
+];
+
+fn is_legal(c: &Configuration, level: i8) -> bool {
+    let least = match c.granule {
+        _ if !c.features.ttst => 25,
+        Granule::K64 => 17,
+        Granule::K4 | Granule::K16 => 16,
+    };
+    let wide = c.ds || (c.granule == Granule::K64 && c.pa_bits == 52);
+    let most = if wide { 52 } else { 48 };
+    let row = START_LEVELS
+        .iter()
+        .find(|row| row.0 == c.granule && row.1 == level);
+    let Some((_, _, sizes, condition)) = row else {
+        return false;
+    };
+    let has = match *condition {
+        Condition::Always => true,
+        Condition::Ttst => c.features.ttst,
+        Condition::Ds => c.ds,
+        Condition::PaSize(bits) => c.pa_bits >= bits,
+    };
+    let size_is_legal = (least..=most).contains(&c.ipa_bits) && c.ipa_bits <= c.pa_bits;
+    has && size_is_legal && sizes.contains(&c.ipa_bits)
+}
+
+/// Every configuration of machines with LPA2 that use DS as they like.
+fn every_configuration() -> impl Iterator<Item = Configuration> {
+    let granules = [Granule::K4, Granule::K16, Granule::K64];
+    let pa_sizes = [32, 36, 40, 42, 44, 48, 52];
+    let switches = [(false, false), (false, true), (true, false), (true, true)];
+    granules.into_iter().flat_map(move |granule| {
+        pa_sizes.into_iter().flat_map(move |pa_bits| {
+            switches
+                .into_iter()
+                .filter(move |(ds, _)| !ds || granule != Granule::K64)
+                .flat_map(move |(ds, ttst)| {
+                    (0..=70).map(move |ipa_bits| {
+                        let mut c = with_ds(granule, ipa_bits, pa_bits);
+                        (c.ds, c.features.ttst) = (ds, ttst);
+                        c
+                    })
+                })
+        })
+    })
+}
+
+#[test]
+fn the_table_of_start_levels_is_kept_and_the_highest_is_the_default() {
+    let mut legal = 0;
+    for c in every_configuration() {
+        let mut highest = None;
+        for level in -3..=5 {
+            let made = Geometry::new(&from_level(level, c));
+            assert_eq!(made.is_ok(), is_legal(&c, level), "{c:?} level {level}");
+            if made.is_ok() {
+                legal += 1;
+                highest = Some(level);
+            }
+        }
+        let default = Geometry::new(&c).ok();
+        let start = default.map(|geometry| geometry.shape().start().number());
+        assert_eq!(start, highest, "{c:?}");
+    }
+    assert!(legal > 1000, "only {legal} are legal");
+}
+
+#[test]
+fn every_legal_root_is_said_to_hardware_as_it_is() {
+    for geometry in every_configuration().filter_map(|c| Geometry::new(&c).ok()) {
+        let (shape, vtcr) = (geometry.shape(), geometry.vtcr());
+        // As hardware finds it: T0SZ, TG0, SL0 and SL2 to the entries of the root.
+        let input_bits = 64 - (vtcr & 0x3f);
+        let (page_bits, level) = match (vtcr >> 14 & 3, vtcr >> 6 & 3, vtcr >> 33 & 1) {
+            (0, 0, 1) => (12, -1),
+            (0, sl0, 0) => (12, [2, 1, 0, 3][usize::try_from(sl0).unwrap()]),
+            (2, sl0, 0) => (14, [3, 2, 1, 0][usize::try_from(sl0).unwrap()]),
+            (1, sl0 @ 0..=2, 0) => (16, [3, 2, 1, 0][usize::try_from(sl0).unwrap()]),
+            reserved => panic!("{reserved:?} is reserved"),
+        };
+        assert_eq!(shape.start().number(), level);
+        let below = u64::try_from(3 - level).unwrap();
+        let entries = 1 << (input_bits - page_bits - below * (page_bits - 3));
+        assert_eq!(u64::from(shape.root_entries()), entries);
+        assert_eq!(shape.root_bytes(), (entries * 8).max(1 << page_bits));
+    }
+}

@@ -98,14 +98,19 @@ impl Invalidation {
         self.retired.push(pages, page);
     }
 
+    /// Whether anything is stale.
+    pub(super) fn is_pending(&self) -> bool {
+        self.whole_vmid || !self.last.is_empty()
+    }
+
     /// Invalidates all that is pending, for every CPU, and gives the pages of
     /// unlinked tables back.
     pub(super) fn flush<P: Platform, S: PageSource>(
         &mut self,
         cpu: &mut Cpu<'_, P, S>,
-        space: &Space<'_>,
+        space: &Space,
     ) {
-        if self.whole_vmid || !self.last.is_empty() {
+        if self.is_pending() {
             // The broken entries must be visible to every walker before the TLBI
             // is, or a walker could cache the old ones again behind it.
             space.barrier(cpu.platform());
@@ -149,7 +154,7 @@ impl Invalidation {
         self.last = Stretch { start, end, stale };
     }
 
-    fn issue<P: Platform>(&self, platform: &P, space: &Space<'_>) {
+    fn issue<P: Platform>(&self, platform: &P, space: &Space) {
         let operands = Operands::new(space.geometry.shape(), space.geometry.features());
         if self.whole_vmid || !self.is_cheap(space, &operands) {
             platform.tlbi_vmalls12e1is();
@@ -167,7 +172,7 @@ impl Invalidation {
     }
 
     /// Whether the stretches take few enough instructions.
-    fn is_cheap(&self, space: &Space<'_>, operands: &Operands) -> bool {
+    fn is_cheap(&self, space: &Space, operands: &Operands) -> bool {
         let mut left = MOST_INSTRUCTIONS;
         self.pending().all(|stretch| {
             let instructions = stretch.plan(space, operands).instructions;
@@ -203,7 +208,7 @@ impl Stretch {
 
     /// The way with fewer instructions; of two with as many, the one that
     /// invalidates no more than the stretch.
-    fn plan(&self, space: &Space<'_>, operands: &Operands) -> Plan {
+    fn plan(&self, space: &Space, operands: &Operands) -> Plan {
         let singles = self.step(space).map_or(usize::MAX, |step| {
             usize::try_from(self.bytes() / step).unwrap_or(usize::MAX)
         });
@@ -221,7 +226,7 @@ impl Stretch {
         }
     }
 
-    fn invalidate<P: Platform>(&self, platform: &P, space: &Space<'_>, operands: &Operands) {
+    fn invalidate<P: Platform>(&self, platform: &P, space: &Space, operands: &Operands) {
         let leaf = self.leaf();
         if self.plan(space, operands).by_range {
             for part in operands.parts(self.start, self.bytes()) {
@@ -247,7 +252,7 @@ impl Stretch {
 
     /// Bytes that one instruction by address invalidates, whatever address within
     /// them it has; `None` where single addresses do not cover what is stale.
-    fn step(&self, space: &Space<'_>) -> Option<u64> {
+    fn step(&self, space: &Space) -> Option<u64> {
         match self.stale {
             Stale::Leaves(level) | Stale::LeavesAndTables(level) => {
                 Some(space.geometry.shape().entry_bytes(level))

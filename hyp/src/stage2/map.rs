@@ -1,226 +1,200 @@
-//! Map: the largest leaves that fit, in ascending order. Clauses M9 to M15.
+//! Map: leaves for a range. Clauses M1 to M15.
 
-use super::invalidate::Invalidation;
+use super::editor::Editor;
+use super::error::Error;
+use super::fill::{Content, fill, largest_leaf};
 use super::space::Space;
+use super::{Mapping, Stage2, check};
 use crate::addr::{Ipa, IpaRange, Pa};
 use crate::cpu::Cpu;
-use crate::descriptor::{Attributes, Descriptor, Kind};
+use crate::descriptor::{Attributes, Descriptor};
 use crate::geometry::Level;
 use crate::pages::PageSource;
 use crate::platform::Platform;
-use crate::walk::{DESCRIPTOR_BYTES, Run, Slot, Table, Visitor, walk};
+use crate::walk::{Run, Slot};
+use core::ops::Range;
 
-/// A map request that passed its checks.
+impl Stage2<'_> {
+    /// Maps a range with the largest leaves that fit. Clauses M1 to M15.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Dying`, `Range`, `BeyondOutputSize`, `Attributes` or `Denied`;
+    /// `NoPages` where the cache ran short: the first `done` bytes are mapped.
+    pub fn map<P: Platform, S: PageSource>(
+        &self,
+        cpu: &mut Cpu<'_, P, S>,
+        mapping: &Mapping,
+    ) -> Result<(), Error> {
+        self.with_guest(cpu, |guest, cpu| {
+            let check::Checked { range, attributes } = check::mapping(guest, mapping)?;
+            let leaves = Leaves::new(range.start(), mapping.pa, attributes);
+            let largest = largest_leaf(&guest.space, leaves.offset, mapping.pages_only);
+            let mut editor = Editor::new(cpu, &guest.space);
+            let result = fill(&mut editor, range, largest, &leaves);
+            editor.finish();
+            result
+        })
+    }
+}
+
+/// Leaves that map IPAs in a row to PAs in a row.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Request {
-    pub(super) range: IpaRange,
-    pub(super) pa: Pa,
-    pub(super) attributes: Attributes,
-    pub(super) pages_only: bool,
-}
-
-/// Where map stopped, and for want of how many pages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stopped {
-    pub(super) at: Ipa,
-    pub(super) need: u8,
-}
-
-/// Maps a range. On `Stopped`, everything before `at` is mapped and nothing else
-/// has changed.
-pub(super) fn map<P: Platform, S: PageSource>(
-    cpu: &mut Cpu<'_, P, S>,
-    space: &Space<'_>,
-    request: &Request,
-) -> Result<(), Stopped> {
-    // Both addresses are below 2^52, and so is their difference modulo 2^64
-    // once it is added to an IPA of the range.
-    let offset = request.pa.raw().wrapping_sub(request.range.start().raw());
-    let largest = largest_leaf(space, offset, request.pages_only);
-    let pending = Invalidation::new();
-    let mut visitor = Map {
-        cpu,
-        space,
-        request,
-        offset,
-        largest,
-        pending,
-        stored: false,
-    };
-    let result = walk(
-        space.geometry.shape(),
-        space.root,
-        request.range,
-        &mut visitor,
-    );
-    if visitor.stored {
-        // A walker that finds a new entry invalid may not do so after this.
-        space.barrier(visitor.cpu.platform());
-    }
-    result
-}
-
-/// The level of the largest leaf for which IPA and PA are aligned alike.
-fn largest_leaf(space: &Space<'_>, offset: u64, pages_only: bool) -> Level {
-    let mut level = space.geometry.shape().start();
-    while level < Level::PAGE {
-        let aligned = Pa::new(offset).is_aligned(space.geometry.shape().entry_bytes(level));
-        if !pages_only && aligned && space.geometry.shape().holds_leaves(level) {
-            break;
-        }
-        level = level.below();
-    }
-    level
-}
-
-struct Map<'m, 'c, 's, P, S> {
-    cpu: &'m mut Cpu<'c, P, S>,
-    space: &'m Space<'s>,
-    request: &'m Request,
-    /// What an IPA of the range lacks to its PA, modulo 2^64.
+pub(super) struct Leaves {
+    /// What an IPA lacks to its PA, modulo 2^64.
     offset: u64,
-    largest: Level,
-    pending: Invalidation,
-    stored: bool,
+    attributes: Attributes,
 }
 
-impl<P: Platform, S: PageSource> Visitor for Map<'_, '_, '_, P, S> {
-    type Stop = Stopped;
-
-    fn visit(&mut self, run: &mut Run) -> Result<Option<Table>, Stopped> {
-        while !run.range().is_empty() {
-            let whole = run.whole_entries();
-            if whole > 0 && run.table().level >= self.largest {
-                self.write_leaves(run, whole);
-                run.skip(whole);
-                continue;
-            }
-            let descriptor = self.space.read(self.cpu.platform(), run.at());
-            match descriptor.kind(run.table().level) {
-                Kind::Table => return Ok(Some(self.space.child(descriptor, run.table().level))),
-                Kind::Leaf if descriptor == self.leaf(run.table().level, run.entry_start()) => {
-                    run.skip(1);
-                }
-                kind => return self.table_for(run, kind, descriptor).map(Some),
-            }
-        }
-        Ok(None)
+impl Leaves {
+    /// Leaves that map `ipa` to `pa`.
+    pub(super) fn new(ipa: Ipa, pa: Pa, attributes: Attributes) -> Leaves {
+        // Both are below 2^52, and so is an IPA of the range with the difference
+        // added modulo 2^64.
+        let offset = pa.raw().wrapping_sub(ipa.raw());
+        Leaves { offset, attributes }
     }
 
-    fn leave(&mut self, _: &Run, _: Table) -> Result<(), Stopped> {
-        Ok(())
-    }
-}
-
-impl<P: Platform, S: PageSource> Map<'_, '_, '_, P, S> {
-    /// The leaf that maps the entry of `level` at `ipa` as requested.
+    /// The PA of an IPA.
     #[inline]
-    fn leaf(&self, level: Level, ipa: Ipa) -> Descriptor {
-        let pa = Pa::new(ipa.raw().wrapping_add(self.offset));
-        self.space.format.leaf(level, pa, self.request.attributes)
+    fn pa(&self, ipa: Ipa) -> Pa {
+        Pa::new(ipa.raw().wrapping_add(self.offset))
     }
 
-    /// Puts a table into the first entry of `run`, empty or with the parts of
-    /// the block that is there, if the cache suffices for the whole path.
-    fn table_for(
-        &mut self,
+    /// The leaf of `level` for an IPA.
+    #[inline]
+    fn leaf(&self, space: &Space, level: Level, ipa: Ipa) -> Descriptor {
+        space.format.leaf(level, self.pa(ipa), self.attributes)
+    }
+}
+
+impl<P: Platform, S: PageSource> Content<P, S> for Leaves {
+    fn is_said(&self, space: &Space, found: Descriptor, level: Level, ipa: Ipa) -> bool {
+        found.as_made().without_contiguous() == self.leaf(space, level, ipa)
+    }
+
+    fn write(&self, editor: &mut Editor<'_, '_, P, S>, run: &Run, count: u16) {
+        if editor.cpu.pages().references(run.table().page) == 0 {
+            return self.make(editor, run, 0, count);
+        }
+        self.make_room(editor, run, count);
+        let mut next = 0;
+        while next < count {
+            let stays = leading(editor, run, next..count, Descriptor::is_valid);
+            let gap = leading(editor, run, next + stays..count, |found| !found.is_valid());
+            self.make(editor, run, next + stays, gap);
+            next += stays + gap;
+        }
+    }
+}
+
+/// How many of these entries of `run` in a row are of a kind.
+fn leading<P: Platform, S: PageSource>(
+    editor: &Editor<'_, '_, P, S>,
+    run: &Run,
+    mut entries: Range<u16>,
+    is: impl Fn(Descriptor) -> bool,
+) -> u16 {
+    let Range { start, end } = entries;
+    let other = entries.find(|&index| !is(editor.read(Slot::of(run, index).at)));
+    other.unwrap_or(end) - start
+}
+
+impl Leaves {
+    /// Removes from the first `count` entries of `run` what differs, and invalidates
+    /// it at once.
+    fn make_room<P: Platform, S: PageSource>(
+        &self,
+        editor: &mut Editor<'_, '_, P, S>,
         run: &Run,
-        kind: Kind,
-        descriptor: Descriptor,
-    ) -> Result<Table, Stopped> {
-        let at = run.range().start();
-        let need = self.pages_to_leaf(run);
-        let stopped = Stopped { at, need };
-        if self.cpu.cached() < u32::from(need) {
-            return Err(stopped);
-        }
-        self.stored = true;
-        let table = if kind == Kind::Leaf {
-            self.space
-                .split(self.cpu, run, descriptor, &mut self.pending)
-        } else {
-            self.space.link_table(self.cpu, run)
-        };
-        table.ok_or(stopped)
-    }
-
-    /// Tables from the one of `run` down to the leaf at its first address.
-    fn pages_to_leaf(&self, run: &Run) -> u8 {
-        let level = run.table().level;
-        let at = run.range().start();
-        let left = self.request.range.split_at(at).1.bytes();
-        let below = level.below().max(self.largest);
-        level.distance_to(self.space.geometry.shape().leaf_level(below, at, left))
-    }
-
-    /// Writes the first `count` entries of `run`, all within the range.
-    fn write_leaves(&mut self, run: &Run, count: u16) {
-        let level = run.table().level;
-        let (platform, space) = (self.cpu.platform(), *self.space);
-        let (offset, attributes) = (self.offset, self.request.attributes);
-        let mut made = 0;
+        count: u16,
+    ) {
+        let (space, level) = (editor.space, run.table().level);
+        let differs = |found, level, ipa| !Content::<P, S>::is_said(self, space, found, level, ipa);
+        editor.isolate(run.covered_by(count), |run, found| {
+            differs(found, run.table().level, run.entry_start())
+        });
+        let mut removed = 0;
         let mut slot = Slot::of(run, 0);
-        let mut left = count;
-        while left > 0 {
-            let pa = Pa::new(slot.ipa.raw().wrapping_add(offset));
-            let wanted = space.format.leaf(level, pa, attributes);
-            let found = space.read(platform, slot.at);
-            if found.is_valid() {
-                if found != wanted {
-                    // It comes back here as an invalid one.
-                    self.break_changed(run, slot, left);
-                    continue;
-                }
-            } else {
-                space.make(platform, slot.at, wanted);
-                made += 1;
-            }
-            slot = slot.next(run);
-            left -= 1;
-        }
-        if made > 0 {
-            self.stored = true;
-            self.cpu.pages().add_references(run.table().page, made);
-            self.space.clean(
-                self.cpu.platform(),
-                run.at(),
-                u64::from(count) * DESCRIPTOR_BYTES,
-            );
-        }
-    }
-
-    /// Breaks the valid entries that are to change, `first` and those among the
-    /// `left` entries from it on, and invalidates them together.
-    // Out of line: it would take registers from the loop over new entries.
-    #[inline(never)]
-    fn break_changed(&mut self, run: &Run, first: Slot, left: u16) {
-        let level = run.table().level;
-        let mut broken = 0;
-        let mut slot = first;
-        for _ in 0..left {
-            let found = self.space.read(self.cpu.platform(), slot.at);
-            if found.is_valid() && found != self.leaf(level, slot.ipa) {
-                self.break_for_replacement(run, slot, found);
-                broken += 1;
+        for _ in 0..count {
+            let found = editor.read(slot.at);
+            if found != Descriptor::INVALID && differs(found, level, slot.ipa) {
+                editor.remove_entry(run, slot, found, Descriptor::INVALID);
+                removed += 1;
             }
             slot = slot.next(run);
         }
-        self.cpu.pages().drop_references(run.table().page, broken);
-        // From the start of the run: the flush publishes entries made before these.
-        let bytes = slot.at.raw() - run.at().raw();
-        self.space.clean(self.cpu.platform(), run.at(), bytes);
-        self.pending.flush(self.cpu, self.space);
+        if removed > 0 {
+            editor
+                .cpu
+                .pages()
+                .drop_references(run.table().page, removed);
+            editor.stored_in(run, count);
+        }
+        editor.flush();
     }
 
-    fn break_for_replacement(&mut self, run: &Run, slot: Slot, found: Descriptor) {
-        let level = run.table().level;
-        self.space.break_entry(self.cpu.platform(), slot.at);
-        if found.kind(level) == Kind::Table {
-            self.pending.add_subtree(slot.ipa, run.entry_bytes());
-            self.space
-                .retire(self.cpu, self.space.child(found, level), &mut self.pending);
-        } else {
-            self.pending.add_leaves(slot.ipa, run.entry_bytes(), level);
+    /// Makes leaves of `count` empty entries of `run`, `first` and those after it.
+    fn make<P: Platform, S: PageSource>(
+        &self,
+        editor: &mut Editor<'_, '_, P, S>,
+        run: &Run,
+        first: u16,
+        count: u16,
+    ) {
+        if count == 0 {
+            return;
+        }
+        let mut rest = *run;
+        rest.skip(first);
+        self.maintain(editor, run.table().level, rest.covered_by(count));
+        self.store(editor, &rest, count);
+        editor.made(&rest, count, count);
+    }
+
+    /// What section K asks for before leaves of `level` map `range`.
+    pub(super) fn maintain<P: Platform, S: PageSource>(
+        &self,
+        editor: &Editor<'_, '_, P, S>,
+        level: Level,
+        range: IpaRange,
+    ) {
+        let leaf = self.leaf(editor.space, level, range.start());
+        let pa = self.pa(range.start());
+        let platform = editor.cpu.platform();
+        editor.space.maintain(platform, pa, range.bytes(), leaf);
+    }
+
+    /// Stores leaves in the first `count` entries of `run`.
+    pub(super) fn store<P: Platform, S: PageSource>(
+        &self,
+        editor: &Editor<'_, '_, P, S>,
+        run: &Run,
+        count: u16,
+    ) {
+        let range = run.covered_by(count);
+        let space = editor.space;
+        let hinted = space.contiguous_part(run.table().level, range, self.offset);
+        let (before, others) = range.split_at(hinted.start());
+        let after = others.split_at(hinted.end()).1;
+        self.store_part(editor, run, before, |leaf| leaf);
+        self.store_part(editor, run, hinted, Descriptor::with_contiguous);
+        self.store_part(editor, run, after, |leaf| leaf);
+    }
+
+    #[inline]
+    fn store_part<P: Platform, S: PageSource>(
+        &self,
+        editor: &Editor<'_, '_, P, S>,
+        run: &Run,
+        part: IpaRange,
+        hint: impl Fn(Descriptor) -> Descriptor,
+    ) {
+        let (platform, space, level) = (editor.cpu.platform(), *editor.space, run.table().level);
+        let mut slot = Slot::at(run, part.start());
+        while slot.ipa < part.end() {
+            let leaf = self.leaf(&space, level, slot.ipa);
+            space.make(platform, slot.at, hint(leaf));
+            slot = slot.next(run);
         }
     }
 }

@@ -1,27 +1,23 @@
-//! One guest's tables: how single entries are read, linked, broken and made.
-//! What a whole operation does with them is in the files beside this one.
+//! One guest's tables: how single entries are found, read, made and cleaned. What
+//! operations do with them is in `editor` and in the files beside it.
 
-use super::invalidate::Invalidation;
-use crate::addr::{Ipa, Pa, PaRange};
-use crate::cpu::{Cpu, Registers};
+use crate::addr::{Ipa, IpaRange, Pa};
+use crate::cpu::Registers;
 use crate::descriptor::{Descriptor, Format, Kind};
 use crate::geometry::{Geometry, Level};
-use crate::pages::PageSource;
 use crate::platform::Platform;
-use crate::walk::{DESCRIPTOR_BYTES, Run, Table};
+use crate::walk::{Run, Table, root_page};
 
 /// The tables of a guest that exists.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Space<'a> {
+pub(super) struct Space {
     pub(super) geometry: Geometry,
     pub(super) format: Format,
     pub(super) root: Pa,
     pub(super) registers: Registers,
-    /// Physical memory that no guest may be given.
-    pub(super) denied: &'a [PaRange],
 }
 
-impl Space<'_> {
+impl Space {
     /// Reads an entry, once.
     #[inline]
     pub(super) fn read<P: Platform>(&self, platform: &P, at: Pa) -> Descriptor {
@@ -45,10 +41,16 @@ impl Space<'_> {
         platform.store_release(at, descriptor.raw());
     }
 
-    /// Breaks an entry; `pending` is told by the caller what was there.
+    /// Whether hardware changes valid descriptors on its own (H1).
     #[inline]
-    pub(super) fn break_entry<P: Platform>(&self, platform: &P, at: Pa) {
-        platform.store(at, Descriptor::INVALID.raw());
+    pub(super) const fn is_updated_by_hardware(&self) -> bool {
+        self.geometry.features().haf
+    }
+
+    /// Whether leaves may carry the contiguous hint (O1 and O3).
+    #[inline]
+    pub(super) const fn uses_contiguous(&self) -> bool {
+        self.geometry.contiguous() && !self.is_updated_by_hardware()
     }
 
     /// Cleans `bytes` of a table for a walker that does not snoop this CPU's
@@ -62,9 +64,9 @@ impl Space<'_> {
 
     /// Cleans a whole table that is not linked yet, and waits for it: a walker
     /// that finds the link must find the table in memory.
-    pub(super) fn clean_table<P: Platform>(&self, platform: &P, at: Pa, bytes: u64) {
+    pub(super) fn clean_table<P: Platform>(&self, platform: &P, at: Pa) {
         if !self.geometry.coherent_walks() {
-            clean(platform, at, bytes);
+            clean(platform, at, self.geometry.granule().bytes());
             self.barrier(platform);
         }
     }
@@ -79,137 +81,44 @@ impl Space<'_> {
         }
     }
 
-    /// Takes a page from the cache as an empty table. The caller has checked
-    /// that the cache holds one.
-    fn new_table<P: Platform, S: PageSource>(&self, cpu: &mut Cpu<'_, P, S>) -> Option<Pa> {
-        let page = cpu.take_page()?;
-        cpu.platform().zero(page, self.geometry.granule().bytes());
-        Some(page)
-    }
-
-    /// Links an empty table into the invalid first entry of `run`.
-    pub(super) fn link_table<P: Platform, S: PageSource>(
+    /// Follows tables from the root to the entry that covers `ipa`, at `lowest` or
+    /// where no table leads on: a run that begins with this entry and ends with it,
+    /// and what it holds.
+    pub(super) fn descend_to<P: Platform>(
         &self,
-        cpu: &mut Cpu<'_, P, S>,
-        run: &Run,
-    ) -> Option<Table> {
-        let page = self.new_table(cpu)?;
-        self.clean_table(cpu.platform(), page, self.geometry.granule().bytes());
-        self.make(cpu.platform(), run.at(), self.format.table(page));
-        self.clean(cpu.platform(), run.at(), DESCRIPTOR_BYTES);
-        cpu.pages().add_references(run.table().page, 1);
-        Some(Table {
-            page,
-            level: run.table().level.below(),
-        })
-    }
-
-    /// Replaces the block in the first entry of `run` by a table of entries of
-    /// the next level that map the same. What `pending` holds is invalidated
-    /// along with the block.
-    pub(super) fn split<P: Platform, S: PageSource>(
-        &self,
-        cpu: &mut Cpu<'_, P, S>,
-        run: &Run,
-        block: Descriptor,
-        pending: &mut Invalidation,
-    ) -> Option<Table> {
-        let page = self.new_table(cpu)?;
-        let level = run.table().level.below();
-        self.fill(cpu.platform(), page, level, block);
-        cpu.pages()
-            .add_references(page, self.geometry.granule().entries());
-        self.clean_table(cpu.platform(), page, self.geometry.granule().bytes());
-
-        self.break_entry(cpu.platform(), run.at());
-        self.clean(cpu.platform(), run.at(), DESCRIPTOR_BYTES);
-        pending.add_leaves(run.entry_start(), run.entry_bytes(), run.table().level);
-        pending.flush(cpu, self);
-        self.make(cpu.platform(), run.at(), self.format.table(page));
-        self.clean(cpu.platform(), run.at(), DESCRIPTOR_BYTES);
-        Some(Table { page, level })
-    }
-
-    /// Fills a table that is not linked yet with the parts of a block.
-    fn fill<P: Platform>(&self, platform: &P, page: Pa, level: Level, block: Descriptor) {
-        let attributes = self.format.attributes(block);
-        let part_bytes = self.geometry.shape().entry_bytes(level);
-        let mut pa = self.format.address(block);
-        for index in 0..self.geometry.granule().entries() {
-            let at = page.forward(u64::from(index) * DESCRIPTOR_BYTES);
-            platform.store(at, self.format.leaf(level, pa, attributes).raw());
-            pa = pa.forward(part_bytes);
-        }
-    }
-
-    /// Hands the pages of a table that was unlinked, and of all tables below it,
-    /// to `pending`, which releases them once it has invalidated.
-    pub(super) fn retire<P: Platform, S: PageSource>(
-        &self,
-        cpu: &Cpu<'_, P, S>,
-        table: Table,
-        pending: &mut Invalidation,
-    ) {
-        if table.level < Level::PAGE {
-            self.retire_children(cpu, table, pending);
-        }
-        pending.retire(cpu.pages(), table.page);
-    }
-
-    fn retire_children<P: Platform, S: PageSource>(
-        &self,
-        cpu: &Cpu<'_, P, S>,
-        table: Table,
-        pending: &mut Invalidation,
-    ) {
-        let mut valid_left = cpu.pages().references(table.page);
-        let mut at = table.page;
-        let end = table.page.forward(self.geometry.granule().bytes());
-        while valid_left > 0 && at < end {
-            let descriptor = self.read(cpu.platform(), at);
-            match descriptor.kind(table.level) {
-                Kind::Table => self.retire(cpu, self.child(descriptor, table.level), pending),
-                Kind::Leaf => {}
-                Kind::Invalid => {
-                    at = at.forward(DESCRIPTOR_BYTES);
-                    continue;
-                }
+        platform: &P,
+        ipa: Ipa,
+        lowest: Level,
+    ) -> (Run, Descriptor) {
+        let shape = self.geometry.shape();
+        let page = root_page(shape, self.root, ipa);
+        let level = shape.start();
+        let mut table = Table { page, level };
+        loop {
+            let run = Run::new(shape, table, self.entry_range(table.level, ipa));
+            let found = self.read(platform, run.at());
+            if table.level == lowest || found.kind(table.level) != Kind::Table {
+                return (run, found);
             }
-            valid_left -= 1;
-            at = at.forward(DESCRIPTOR_BYTES);
+            table = self.child(found, table.level);
         }
     }
 
-    /// The block that `ipa` lies inside of, with its level and first IPA; `None`
-    /// where `ipa` is an entry boundary of what is mapped there, or nothing is.
-    pub(super) fn block_cut_at<P: Platform>(&self, platform: &P, ipa: Ipa) -> Option<Cut> {
-        let mut level = self.geometry.shape().start();
-        let mut page = crate::walk::root_page(self.geometry.shape(), self.root, ipa);
-        while !ipa.is_aligned(self.geometry.shape().entry_bytes(level)) {
-            let index = u64::from(self.geometry.shape().index(level, ipa));
-            let descriptor = self.read(platform, page.forward(index * DESCRIPTOR_BYTES));
-            match descriptor.kind(level) {
-                Kind::Invalid => return None,
-                Kind::Leaf => return Some(Cut { ipa, level }),
-                Kind::Table => {
-                    page = self.format.address(descriptor);
-                    level = level.below();
-                }
-            }
-        }
-        None
+    /// What the entry of `level` that covers `ipa` covers.
+    fn entry_range(&self, level: Level, ipa: Ipa) -> IpaRange {
+        let bytes = self.geometry.shape().entry_bytes(level);
+        let start = ipa.align_down(bytes);
+        IpaRange::between(start, start.forward(bytes))
     }
-}
 
-/// A block of `level` that a range begins or ends inside of.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cut {
-    pub(super) ipa: Ipa,
-    pub(super) level: Level,
+    /// The page that holds an IPA below the IPA size.
+    pub(super) fn page_around(&self, ipa: Ipa) -> IpaRange {
+        self.entry_range(Level::PAGE, ipa)
+    }
 }
 
 /// Cleans memory to the point of coherency.
-pub(super) fn clean<P: Platform>(platform: &P, at: Pa, bytes: u64) {
+fn clean<P: Platform>(platform: &P, at: Pa, bytes: u64) {
     let line_bytes = platform.cache_line_bytes();
     let end = at.forward(bytes);
     let mut line = at.align_down(line_bytes);

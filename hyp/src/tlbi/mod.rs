@@ -23,8 +23,7 @@ const MOST_UNITS: u64 = 32;
 /// How operands are made for the tables of one shape.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Operands {
-    granule: Granule,
-    ds: bool,
+    shape: Shape,
     hints: bool,
     has_ranges: bool,
 }
@@ -49,8 +48,7 @@ impl Operands {
     /// Operands for tables of `shape`, on a machine with these features.
     pub(crate) const fn new(shape: &Shape, features: &Features) -> Operands {
         Operands {
-            granule: shape.granule(),
-            ds: matches!(shape.address_format(), AddressFormat::Lpa2),
+            shape: *shape,
             hints: features.ttl,
             has_ranges: features.tlb_range,
         }
@@ -69,13 +67,17 @@ impl Operands {
 
     /// `Xt` to invalidate a range; `leaf` as for `single`.
     pub(crate) const fn range(&self, base: Ipa, num: u64, scale: u8, leaf: Option<Level>) -> u64 {
-        let base_shift = if self.ds {
+        let base_shift = if self.has_ds() {
             DS_BASE_SHIFT
         } else {
-            self.granule.shift() as u32
+            self.shape.granule().shift() as u32
         };
-        // There is no hint for level 0: the field's 0 means none.
-        let level = self.ttl(leaf) & 0b11;
+        // There is no hint for level 0: the field's 0 means none. With a base that is
+        // not a multiple of the leaf's size, a hint makes the range UNPREDICTABLE.
+        let level = match leaf {
+            Some(level) if base.is_aligned(self.shape.entry_bytes(level)) => self.ttl(leaf) & 0b11,
+            _ => 0,
+        };
         base.raw() >> base_shift & BASE_BITS
             | level << RANGE_TTL
             | num << RANGE_NUM
@@ -87,17 +89,17 @@ impl Operands {
     /// the granule: exactly these, but that with DS a range by more than one
     /// granule is rounded down at its start to a multiple of 64 KiB.
     pub(crate) fn parts(&self, start: Ipa, bytes: u64) -> Parts {
-        let one = self.granule.bytes();
-        let base = if self.ds && bytes > one {
+        let granule = self.shape.granule();
+        let base = if self.has_ds() && bytes > granule.bytes() {
             start.align_down(1 << DS_BASE_SHIFT)
         } else {
             start
         };
-        let granules = (bytes + (start.raw() - base.raw())) >> self.granule.shift();
+        let granules = (bytes + (start.raw() - base.raw())) >> granule.shift();
         Parts {
             at: base,
             granules,
-            granule_shift: self.granule.shift(),
+            granule_shift: granule.shift(),
         }
     }
 
@@ -109,8 +111,8 @@ impl Operands {
         if !self.hints {
             return 0;
         }
-        match (self.granule, level.number()) {
-            (Granule::K4, 0) | (Granule::K16, 1) if !self.ds => 0,
+        match (self.shape.granule(), level.number()) {
+            (Granule::K4, 0) | (Granule::K16, 1) if !self.has_ds() => 0,
             (Granule::K4, 0..=3) | (Granule::K16 | Granule::K64, 1..=3) => {
                 self.tg() << 2 | level.number().unsigned_abs() as u64
             }
@@ -118,9 +120,13 @@ impl Operands {
         }
     }
 
+    const fn has_ds(&self) -> bool {
+        matches!(self.shape.address_format(), AddressFormat::Lpa2)
+    }
+
     /// The granule, as both kinds of operand say it.
     const fn tg(&self) -> u64 {
-        match self.granule {
+        match self.shape.granule() {
             Granule::K4 => 1,
             Granule::K16 => 2,
             Granule::K64 => 3,

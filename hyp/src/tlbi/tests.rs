@@ -11,12 +11,24 @@ const GRANULES: [(Granule, bool); 5] = [
 ];
 
 fn operands(granule: Granule, ds: bool) -> Operands {
-    Operands {
-        granule,
-        ds,
-        hints: true,
-        has_ranges: true,
-    }
+    let format = match granule {
+        _ if ds => AddressFormat::Lpa2,
+        Granule::K64 => AddressFormat::Lpa,
+        Granule::K4 | Granule::K16 => AddressFormat::Bits48,
+    };
+    let (input_bits, start) = match granule {
+        _ if ds => (52, 0),
+        Granule::K4 => (48, 0),
+        Granule::K16 | Granule::K64 => (48, 1),
+    };
+    let start = Level::new(start).unwrap();
+    let shape = Shape::new(granule, start, input_bits, input_bits, format).unwrap();
+    let features = Features {
+        ttl: true,
+        tlb_range: true,
+        ..Features::default()
+    };
+    Operands::new(&shape, &features)
 }
 
 fn level(number: i8) -> Option<Level> {
@@ -26,7 +38,7 @@ fn level(number: i8) -> Option<Level> {
 /// First and last granule, in granules, that an instruction invalidates: decoded
 /// from its operand as the architecture says, apart from the code under test.
 fn invalidated(operands: &Operands, part: Part) -> (u64, u64) {
-    let shift = operands.granule.shift();
+    let shift = operands.shape.granule().shift();
     match part {
         Part::Single(at) => {
             let xt = operands.single(at, None);
@@ -35,7 +47,7 @@ fn invalidated(operands: &Operands, part: Part) -> (u64, u64) {
         }
         Part::Range { base, num, scale } => {
             let xt = operands.range(base, num, scale, None);
-            let units = if operands.ds { 16 } else { shift };
+            let units = if operands.has_ds() { 16 } else { shift };
             let first = (xt & 0x1f_ffff_ffff) << units >> shift;
             let (num, scale) = (xt >> 39 & 0x1f, xt >> 44 & 3);
             (first, first + ((num + 1) << (5 * scale + 1)) - 1)
@@ -46,7 +58,7 @@ fn invalidated(operands: &Operands, part: Part) -> (u64, u64) {
 /// Checks that the parts of a range cover it in order without a gap, and how much
 /// they cover before it.
 fn check(operands: &Operands, first: u64, granules: u64) {
-    let shift = operands.granule.shift();
+    let shift = operands.shape.granule().shift();
     let start = Ipa::new(first << shift);
     let mut next = None;
     for part in operands.parts(start, granules << shift) {
@@ -65,8 +77,8 @@ fn check(operands: &Operands, first: u64, granules: u64) {
 }
 
 fn check_start(operands: &Operands, first: u64, from: u64, granules: u64) {
-    let per_64k = (1 << 16 >> operands.granule.shift()).max(1);
-    let expected = if operands.ds && granules > 1 {
+    let per_64k = (1 << 16 >> operands.shape.granule().shift()).max(1);
+    let expected = if operands.has_ds() && granules > 1 {
         first / per_64k * per_64k
     } else {
         first
@@ -171,12 +183,37 @@ fn without_the_feature_there_is_no_hint() {
 fn a_range_operand_holds_granule_scale_number_and_hint() {
     let k4 = operands(Granule::K4, false);
     assert_eq!(
-        k4.range(Ipa::new(0x5000), 3, 2, level(2)),
-        1 << 46 | 2 << 44 | 3 << 39 | 2 << 37 | 5
+        k4.range(Ipa::new(0x60_0000), 3, 2, level(2)),
+        1 << 46 | 2 << 44 | 3 << 39 | 2 << 37 | 0x600
     );
     let with_ds = operands(Granule::K16, true);
     assert_eq!(
         with_ds.range(Ipa::new(0xf_0000_0005_0000), 31, 3, None),
         2 << 46 | 3 << 44 | 31 << 39 | 0xf_0000_0005
     );
+}
+
+#[test]
+fn no_hint_is_given_for_a_base_inside_of_a_leaf() {
+    let hint = |base| operands(Granule::K4, false).range(Ipa::new(base), 0, 0, level(2)) >> 37 & 3;
+    assert_eq!(hint(0x60_0000), 2);
+    assert_eq!(hint(0x60_1000), 0);
+}
+
+#[test]
+fn blocks_in_a_row_keep_their_hint_to_the_end() {
+    for (granule, ds) in GRANULES {
+        let operands = operands(granule, ds);
+        let block_bytes = operands.shape.entry_bytes(level(2).unwrap());
+        for blocks in 2..200 {
+            let start = Ipa::new(3 * block_bytes);
+            for part in operands.parts(start, blocks * block_bytes) {
+                let Part::Range { base, num, scale } = part else {
+                    panic!("{granule:?}: {blocks} blocks leave a single granule");
+                };
+                let xt = operands.range(base, num, scale, level(2));
+                assert_eq!(xt >> 37 & 3, 2, "{granule:?} ds={ds}: {blocks} blocks");
+            }
+        }
+    }
 }

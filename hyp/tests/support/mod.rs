@@ -1,5 +1,7 @@
 //! A machine for tests: memory of the pool, and the instructions as words.
 
+#![allow(dead_code, reason = "each file of tests uses a part of it")]
+
 use hyp::addr::{Ipa, Pa};
 use hyp::cpu::Cpu;
 use hyp::descriptor::{Execute, MemoryType, Prot};
