@@ -7,11 +7,13 @@
 mod artifact;
 mod ending;
 pub(crate) mod exit;
+mod given;
 mod shrunk;
 mod summary;
 mod work;
 
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, MutexGuard, Once, PoisonError};
 use std::{env, fmt, panic};
 
@@ -56,6 +58,10 @@ static TARGET: LazyLock<Mutex<Target>> = LazyLock::new(|| {
     Mutex::new(Target { lockstep, summary })
 });
 
+/// The files that the fuzzer was started with, and of which nothing was said yet.
+static GIVEN: LazyLock<Mutex<Vec<PathBuf>>> =
+    LazyLock::new(|| Mutex::new(given::files(env::args_os())));
+
 /// The input that is being run, for the report of a panic; empty between runs.
 static RUNNING: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
@@ -73,7 +79,7 @@ static PREPARED: Once = Once::new();
 /// subject pass through, with the sequence printed before their message.
 pub fn stage2_ops(input: &[u8]) -> Result<(), Rejected> {
     PREPARED.call_once(prepare);
-    let sequence = wire::from_bytes(input).map_err(Rejected::Wire)?;
+    let sequence = wire::from_bytes(input).map_err(|error| undecoded(input, error))?;
     let mut target = locked(&TARGET);
     let Target { lockstep, summary } = &mut *target;
     let work = work(&sequence);
@@ -94,6 +100,14 @@ pub fn stage2_ops(input: &[u8]) -> Result<(), Rejected> {
         input,
     };
     report(&files, &artifact::prefix(env::args_os()), summary)
+}
+
+/// Counts an input that is no sequence, and says so where it was given as a file.
+#[cold]
+fn undecoded(input: &[u8], error: WireError) -> Rejected {
+    locked(&TARGET).summary.count_undecoded();
+    eprint!("{}", given::told(&mut locked(&GIVEN), input, error));
+    Rejected::Wire(error)
 }
 
 /// Prints a divergence, writes its files, and ends in the panic by which fuzzers know

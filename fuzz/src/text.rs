@@ -19,6 +19,7 @@
 
 mod error;
 mod expectation;
+mod fault;
 mod fields;
 mod machine;
 mod number;
@@ -28,6 +29,7 @@ mod print;
 mod words;
 
 pub use error::{ErrorKind, ParseError};
+pub use fault::{MachineFault, Misplaced};
 pub use parse::parse;
 
 /// Prints a machine, an operation or an answer in the words of this format:

@@ -160,7 +160,7 @@ const MALFORMED: [(&str, &str); 66] = [
     ),
     (
         "machine pa=41",
-        "line 1, column 1: pa=41 is not a physical address size that PARange can state (32, 36, 40, 42, 44, 48 or 52)",
+        "line 1, column 9: pa=41 is not a physical address size that PARange can state (32, 36, 40, 42, 44, 48 or 52)",
     ),
     (
         "machine pa=300",
@@ -184,7 +184,7 @@ const MALFORMED: [(&str, &str); 66] = [
     ),
     (
         "machine pool=0x48000000+0",
-        "line 1, column 1: a pool of 0 pages is outside 1 to 1024",
+        "line 1, column 9: a pool of 0 pages is outside 1 to 1024",
     ),
     (
         "machine pool=0x48000000+70000",
@@ -192,7 +192,7 @@ const MALFORMED: [(&str, &str); 66] = [
     ),
     (
         "machine pool=0x48000001+1",
-        "line 1, column 1: the pool at 0x48000001 is not aligned to the granule, or overlaps the hypervisor's memory or the end of physical memory",
+        "line 1, column 9: pool= is 0x48000001 to 0x48001001, which does not start at a multiple of the granule, 0x1000",
     ),
     (
         "machine memory=0x50000000+4Q",
@@ -204,7 +204,7 @@ const MALFORMED: [(&str, &str); 66] = [
     ),
     (
         "machine memory=0x40000000+4K",
-        "line 1, column 1: guest memory at 0x40000000 is not aligned to the granule, holds no page, or overlaps the pool, the hypervisor's memory or the end of physical memory",
+        "line 1, column 9: memory= is 0x40000000 to 0x40001000, on the hypervisor's memory, 0x40000000 to 0x48000000",
     ),
     (
         "machine walks=no",
@@ -337,7 +337,7 @@ const MALFORMED: [(&str, &str); 66] = [
     ),
     (
         "machine features=bbm1+bbm2",
-        "line 1, column 1: bbm3 is not a level of FEAT_BBM (0, 1, 2)",
+        "line 1, column 9: bbm3 is not a level of FEAT_BBM (0, 1, 2)",
     ),
     (
         "map a ipa=0 pa=0 size=4K prot=rw- mem=normal sw=16",

@@ -5,6 +5,7 @@
 //! host; they are taken out of the environment, so that the image is the same
 //! whoever asks for it. Left out: choosing a profile, since there is one image.
 
+use crate::output::{shown, tell};
 use crate::sources;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -37,7 +38,7 @@ pub enum BuildError {
     #[error("qemu-runner was built from other sources of hyp: build it again")]
     OtherSources,
     /// The environment variable has another value than the two that it can have.
-    #[error("{TOOLCHAIN_VARIABLE} is `{0}`; it can be `rustup` or `debian`")]
+    #[error("{TOOLCHAIN_VARIABLE} is {0:?}; it can be `rustup` or `debian`")]
     UnknownToolchain(String),
     /// No toolchain has a `core` for the target.
     #[error(
@@ -45,7 +46,7 @@ pub enum BuildError {
     )]
     NoCore,
     /// A program that the build needs cannot be started.
-    #[error("cannot start `{program}` to build the image: {source}")]
+    #[error("cannot start `{}` to build the image: {source}", shown(program))]
     Start {
         /// The program.
         program: PathBuf,
@@ -56,7 +57,7 @@ pub enum BuildError {
     #[error("building the image failed ({0}); cargo's messages are above")]
     Failed(std::process::ExitStatus),
     /// A file or directory cannot be used.
-    #[error("{path}: {source}")]
+    #[error("{}: {source}", shown(path))]
     File {
         /// Which.
         path: PathBuf,
@@ -164,7 +165,7 @@ fn clean(toolchain: Toolchain, workspace: &Path, target: &Path) -> Result<(), Bu
 fn build(toolchain: Toolchain, workspace: &Path, target: &Path) -> Result<(), BuildError> {
     let mut command = cargo(toolchain, workspace);
     command.args(["build", "--release", "--locked"]);
-    eprintln!("building the image in {} …", target.display());
+    tell(format_args!("building the image in {} …", shown(target)));
     run_cargo(command, workspace, target)
 }
 

@@ -1,40 +1,60 @@
 //! Processes that the runner starts, and the signals that end it.
 //!
-//! SIGINT and SIGTERM: every process that was started is killed with its group,
-//! and the runner exits with 130 or 143. Nothing else needs cleaning up, since
-//! scratch files have no name. SIGPIPE ends the runner as it ends other commands,
-//! and the kernel then ends what it has started.
+//! Each command runs in a process group of its own, whose leader is a guardian: a
+//! shell that waits for the runner's end of a pipe to close, and then kills the
+//! group. So does all that a command has started end with the runner, whatever ends
+//! the runner, SIGKILL too; the command itself, which the kernel kills, does so at
+//! once. SIGINT, SIGTERM and SIGHUP end the runner with 130, 143 and 129. Nothing
+//! else needs cleaning up, since scratch files have no name.
+//!
+//! Left out: a process that leaves its group (`setsid`). It is out of reach.
 
 use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigHandler, SigSet, Signal, killpg, signal};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{Pid, getpid, getppid};
-use std::io;
+use std::io::{self, PipeWriter};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The guardian's program: `read` ends where the pipe does, and process 0 stands for
+/// the shell's own group.
+const GUARDIAN: &str = "read -r _; kill -KILL 0";
+
+const ENDING: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 
 /// Process groups that are alive, by their leader. A leader is reaped only while
 /// this is locked, so that no number here can belong to somebody else.
 static ALIVE: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 /// Takes the signals over from here on. To be called once, before any other
-/// thread is started: they are blocked in this thread and those that it starts.
+/// thread is started: they are blocked in this thread and those that it starts. A
+/// signal that is ignored, as `nohup` has it, stays so.
 ///
 /// # Errors
 /// What the system says.
 pub fn handle_signals() -> io::Result<()> {
     let mut signals = SigSet::empty();
-    signals.add(Signal::SIGINT);
-    signals.add(Signal::SIGTERM);
+    for signal in ENDING {
+        if !is_ignored(signal)? {
+            signals.add(signal);
+        }
+    }
     signals.thread_block()?;
-    // SAFETY: the default action runs no code of ours.
-    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl)? };
     std::thread::Builder::new()
         .name("signals".into())
         .spawn(move || wait(&signals))?;
     Ok(())
+}
+
+fn is_ignored(ending: Signal) -> io::Result<bool> {
+    // SAFETY: the default action runs no code of ours.
+    let before = unsafe { signal(ending, SigHandler::SigDfl)? };
+    // SAFETY: it is the action that there was.
+    unsafe { signal(ending, before)? };
+    Ok(matches!(before, SigHandler::SigIgn))
 }
 
 fn wait(signals: &SigSet) {
@@ -48,21 +68,70 @@ fn wait(signals: &SigSet) {
     std::process::exit(128 + caught as i32);
 }
 
-/// Starts a command in a process group of its own, with no signal blocked, to be
-/// killed when the thread that starts it dies. To be ended by `end`.
-///
-/// # Errors
-/// What the system says.
-pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
-    let parent = getpid();
-    command.process_group(0);
-    // SAFETY: between fork and exec only system calls are made that are
-    // async-signal-safe, on values of the closure's own; it does not allocate.
-    unsafe { command.pre_exec(move || prepare_child(parent)) };
-    let mut alive = alive();
-    let child = command.spawn()?;
-    alive.push(group_of(&child));
-    Ok(child)
+/// A command that was started, with all that it starts in turn.
+pub(crate) struct Group {
+    guardian: Child,
+    child: Child,
+    /// Closes with the runner, which is what the guardian waits for.
+    _lifeline: PipeWriter,
+}
+
+impl Group {
+    /// Starts a command in a process group of its own, with no signal blocked, to be
+    /// killed when the thread that starts it dies. To be ended by `end`.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn spawn(command: &mut Command) -> io::Result<Group> {
+        let parent = getpid();
+        let mut alive = alive();
+        // First, so that the command has no moment without it.
+        let (mut guardian, lifeline) = guardian().map_err(|error| {
+            let what = format!("the shell that ends it with the runner cannot be started: {error}");
+            io::Error::new(error.kind(), what)
+        })?;
+        let group = number_of(&guardian);
+        command.process_group(group.as_raw());
+        // SAFETY: between fork and exec only system calls are made that are
+        // async-signal-safe, on values of the closure's own; it does not allocate.
+        unsafe { command.pre_exec(move || prepare_child(parent)) };
+        match command.spawn() {
+            Ok(child) => {
+                alive.push(group);
+                Ok(Group {
+                    guardian,
+                    child,
+                    _lifeline: lifeline,
+                })
+            }
+            Err(error) => {
+                guardian.kill()?;
+                guardian.wait()?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The command's process, not yet reaped.
+    pub(crate) fn child(&self) -> &Child {
+        &self.child
+    }
+
+    /// Kills the group, reaps the command and answers how it ended; safe to
+    /// repeat. A command that had ended before keeps its own status.
+    ///
+    /// # Errors
+    /// What the system says to `wait`.
+    pub(crate) fn end(&mut self) -> io::Result<ExitStatus> {
+        let mut alive = alive();
+        let group = number_of(&self.guardian);
+        if let Some(index) = alive.iter().position(|other| *other == group) {
+            let _ = killpg(group, Signal::SIGKILL);
+            alive.swap_remove(index);
+        }
+        self.guardian.wait()?;
+        self.child.wait()
+    }
 }
 
 /// Runs a command to its end, and ends what it may have left running.
@@ -70,12 +139,24 @@ pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
 /// # Errors
 /// What the system says.
 pub(crate) fn run(command: &mut Command) -> io::Result<ExitStatus> {
-    let mut child = spawn(command)?;
-    let leader = group_of(&child);
-    let ended = || waitid(Id::Pid(leader), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+    let mut group = Group::spawn(command)?;
+    let child = number_of(&group.child);
+    let ended = || waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
     // Not collected by this, so that its number stays its own until `end`.
     while ended() == Err(Errno::EINTR) {}
-    end(&mut child)
+    group.end()
+}
+
+fn guardian() -> io::Result<(Child, PipeWriter)> {
+    let (reader, lifeline) = io::pipe()?;
+    let guardian = Command::new("/bin/sh")
+        .args(["-c", GUARDIAN, "twofold-guardian"])
+        .stdin(reader)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()?;
+    Ok((guardian, lifeline))
 }
 
 fn prepare_child(parent: Pid) -> io::Result<()> {
@@ -89,22 +170,7 @@ fn prepare_child(parent: Pid) -> io::Result<()> {
     }
 }
 
-/// Kills the child's group, reaps the child and answers how it ended; safe to
-/// repeat. A child that had ended before keeps its own status.
-///
-/// # Errors
-/// What the system says to `wait`.
-pub(crate) fn end(child: &mut Child) -> io::Result<ExitStatus> {
-    let mut alive = alive();
-    let group = group_of(child);
-    if let Some(index) = alive.iter().position(|other| *other == group) {
-        let _ = killpg(group, Signal::SIGKILL);
-        alive.swap_remove(index);
-    }
-    child.wait()
-}
-
-fn group_of(child: &Child) -> Pid {
+fn number_of(child: &Child) -> Pid {
     // Linux's process numbers stay far below 2^31.
     Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX))
 }

@@ -3,12 +3,24 @@
 //! terminal and for `NO_COLOR`.
 
 use anstyle::{AnsiColor, Style};
+use qemu_runner::output::escaped;
+use std::io::{self, Write};
 
 const WRONG: Style = AnsiColor::Red.on_default().bold();
 const GUILTY: Style = Style::new().bold();
 
-/// A report with the lines coloured that a reader looks for first.
-pub(crate) fn paint(report: &str) -> String {
+/// Prints a report on standard output with the lines coloured that a reader looks for
+/// first.
+///
+/// # Errors
+/// What the system says; how much was written before is unknown.
+pub(crate) fn print(report: &str) -> io::Result<()> {
+    let mut output = anstream::stdout().lock();
+    output.write_all(paint(&escaped(report)).as_bytes())?;
+    output.flush()
+}
+
+fn paint(report: &str) -> String {
     report.split_inclusive('\n').map(paint_line).collect()
 }
 

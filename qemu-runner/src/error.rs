@@ -2,6 +2,7 @@
 
 use crate::build::BuildError;
 use crate::image::ImageError;
+use crate::output::shown;
 use crate::qemu::QemuError;
 use std::path::PathBuf;
 
@@ -26,7 +27,7 @@ pub enum Error {
     #[error("{0}")]
     Input(String),
     /// The ELF file is not the image.
-    #[error("{path}: {source}")]
+    #[error("{}: {source}", shown(path))]
     Image {
         /// The file.
         path: PathBuf,

@@ -3,7 +3,7 @@
 //!
 //! Left out: what its code does. The emulator loads it.
 
-use goblin::elf::program_header::{PF_X, PT_LOAD};
+use goblin::elf::program_header::{PF_X, PT_LOAD, ProgramHeader};
 use goblin::elf::{Elf, header};
 use ops::mailbox::{self, NoteError};
 use ops::{HYPERVISOR, Window};
@@ -41,6 +41,21 @@ pub enum ImageError {
         at: u64,
         /// Length in memory.
         bytes: u64,
+    },
+    /// A loaded segment has bytes that are not in the file, or more than it takes up
+    /// in memory: no loader takes it.
+    #[error(
+        "has a segment of {bytes:#x} bytes at offset {offset:#x}: the file has {file:#x} bytes, and the segment {memory:#x} in memory"
+    )]
+    SegmentBytes {
+        /// Where in the file its bytes start.
+        offset: u64,
+        /// How many they are.
+        bytes: u64,
+        /// How many the file has.
+        file: u64,
+        /// Length in memory.
+        memory: u64,
     },
     /// The entry point is not in an executable segment.
     #[error("has its entry point {0:#x} in no executable segment")]
@@ -105,7 +120,7 @@ pub fn check(bytes: &[u8]) -> Result<(), ImageError> {
         return Err(ImageError::OtherMachine);
     }
     check_note(&elf, bytes)?;
-    check_segments(&elf)?;
+    check_segments(&elf, bytes.len() as u64)?;
     check_symbol(&elf, MAILBOX_SYMBOL, mailbox::MAILBOX.base)?;
     check_symbol(&elf, POOL_SYMBOL, mailbox::POOL_BASE)
 }
@@ -127,7 +142,7 @@ fn check_note(elf: &Elf<'_>, bytes: &[u8]) -> Result<(), ImageError> {
     expect_place(POOL_SYMBOL, note.pool, mailbox::POOL_BASE)
 }
 
-fn check_segments(elf: &Elf<'_>) -> Result<(), ImageError> {
+fn check_segments(elf: &Elf<'_>, file: u64) -> Result<(), ImageError> {
     let mut has_entry = false;
     for segment in elf
         .program_headers
@@ -140,6 +155,7 @@ fn check_segments(elf: &Elf<'_>) -> Result<(), ImageError> {
         if !fits {
             return Err(ImageError::Segment { at, bytes });
         }
+        check_bytes(segment, file)?;
         has_entry |= segment.p_flags & PF_X != 0 && Window { base: at, bytes }.contains(elf.entry);
     }
     if has_entry {
@@ -147,6 +163,20 @@ fn check_segments(elf: &Elf<'_>) -> Result<(), ImageError> {
     } else {
         Err(ImageError::Entry(elf.entry))
     }
+}
+
+fn check_bytes(segment: &ProgramHeader, file: u64) -> Result<(), ImageError> {
+    let (offset, bytes, memory) = (segment.p_offset, segment.p_filesz, segment.p_memsz);
+    let is_in_file = offset.checked_add(bytes).is_some_and(|end| end <= file);
+    if is_in_file && bytes <= memory {
+        return Ok(());
+    }
+    Err(ImageError::SegmentBytes {
+        offset,
+        bytes,
+        file,
+        memory,
+    })
 }
 
 fn check_symbol(elf: &Elf<'_>, name: &'static str, expected: u64) -> Result<(), ImageError> {

@@ -2,6 +2,7 @@
 //! artifact, told apart by what is in them.
 
 use crate::error::Error;
+use crate::output::shown;
 use fuzz::Sequence;
 use std::io::Read;
 use std::path::Path;
@@ -17,7 +18,7 @@ const MAGIC: &[u8] = b"s2";
 /// # Errors
 /// `Error::Input`, with file, line and column where it is text.
 pub fn read(path: &Path) -> Result<Sequence, Error> {
-    let name = path.display();
+    let name = shown(path);
     let unreadable =
         |error: std::io::Error| Error::Input(format!("{name}: cannot be read: {error}"));
     // Opening a pipe would wait for a writer, and a device may have no end.

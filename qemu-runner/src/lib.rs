@@ -10,9 +10,16 @@
 //! - `host`, `plan`, `witness`, `compare`: what the host did, where to probe, what
 //!   the machine makes of it, and what differs;
 //! - `deviations`: where an emulator is known to differ from the architecture;
-//! - `input`, `runner`, `report`, `json`: files in, judgements, text or JSON out.
+//! - `input`, `runner`, `report`, `json`, `output`: files in, judgements, text or
+//!   JSON out.
 //!
 //! Left out: several CPUs, fuzzing on the machine, gdb, and EL2's own regime.
+
+#![deny(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "they panic where nothing can be written: see `output`"
+)]
 
 pub mod build;
 pub mod children;
@@ -26,6 +33,7 @@ pub mod input;
 pub mod json;
 pub mod machine;
 pub mod mailbox;
+pub mod output;
 pub mod plan;
 pub mod qemu;
 pub mod ram;

@@ -1,5 +1,11 @@
 //! The command line: arguments in, exit code out.
 
+#![deny(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "they panic where nothing can be written: see `qemu_runner::output`"
+)]
+
 mod colour;
 mod regress;
 mod replay;
@@ -7,7 +13,9 @@ mod shrink;
 
 use clap::{Args, Parser, Subcommand};
 use qemu_runner::error::Exit;
+use qemu_runner::output::{print, tell};
 use qemu_runner::runner::{Options, Runner};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -32,11 +40,16 @@ Examples:
   TWOFOLD_QEMU=/opt/qemu/bin/qemu-system-aarch64 qemu-runner regress
 
 Exit codes: 0 everything agrees, 1 something diverges, 2 wrong usage or input,
-3 the surroundings failed (QEMU is missing, died, or gave no answer).
+3 the surroundings failed (QEMU is missing, died, or gave no answer); 128 and more
+for what a signal ends, or a pipe that nobody reads.
 
 Environment:
   TWOFOLD_QEMU             the emulator (otherwise qemu-system-aarch64 in PATH)
   TWOFOLD_IMAGE_TOOLCHAIN  who builds the image: rustup or debian";
+
+/// The exit code where standard output is a pipe that nobody reads any more: what a
+/// shell makes of SIGPIPE.
+const CLOSED_PIPE: u8 = 128 + 13;
 
 #[derive(Subcommand)]
 enum Command {
@@ -108,13 +121,23 @@ impl Common {
 }
 
 fn main() -> ExitCode {
-    // Exits with 2 by itself where the usage is wrong.
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
     if let Err(error) = qemu_runner::children::handle_signals() {
-        eprintln!("cannot handle signals: {error}");
+        tell(format_args!("cannot handle signals: {error}"));
         return code(Exit::Surroundings);
     }
-    code(match arguments.command {
+    run(arguments.command).map_or_else(|error| unprinted(&error), code)
+}
+
+/// Does what was asked for.
+///
+/// # Errors
+/// What the system says where standard output cannot be written.
+fn run(command: Command) -> io::Result<Exit> {
+    match command {
         Command::Replay {
             files,
             json,
@@ -129,11 +152,31 @@ fn main() -> ExitCode {
             replay::run(&files, form, common.runner())
         }
         Command::Shrink { request, common } => shrink::run(&request, common.runner()),
-        Command::Regress { directory, common } => {
-            let verbose = common.verbose;
-            regress::run(directory, verbose, common.runner())
-        }
-    })
+        Command::Regress { directory, common } => regress::run(directory, common.runner()),
+    }
+}
+
+/// Help that was asked for, on standard output; what is wrong with the arguments, on
+/// standard error.
+fn usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        tell(error.render().to_string().trim_end());
+        return code(Exit::Input);
+    }
+    match print(&error.render().to_string()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => unprinted(&error),
+    }
+}
+
+/// The end without output: a quiet one where its reader wants no more, as in
+/// `qemu-runner regress | head`.
+fn unprinted(error: &io::Error) -> ExitCode {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return ExitCode::from(CLOSED_PIPE);
+    }
+    tell(format_args!("standard output cannot be written: {error}"));
+    code(Exit::Surroundings)
 }
 
 fn code(exit: Exit) -> ExitCode {

@@ -14,7 +14,6 @@ use std::ffi::c_void;
 use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -63,7 +62,7 @@ impl Ram {
     /// A path under which a child process can open the RAM while this value lives.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        crate::qemu::path_of(self.file.as_raw_fd())
+        crate::qemu::path_of(&self.file)
     }
 
     /// Loads 8 bytes (little-endian), with acquire order.

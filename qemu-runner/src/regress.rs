@@ -2,15 +2,16 @@
 //! fuzzer found on this machine is left out unless its directory is named, and so
 //! are the inputs of fuzz targets that take no sequences.
 
-use crate::colour::paint;
+use crate::colour;
 use crate::replay::graver;
 use qemu_runner::compare::Counts;
 use qemu_runner::cpu::Cpu;
 use qemu_runner::error::{Error, Exit};
+use qemu_runner::output::{print, shown, tell};
 use qemu_runner::runner::{Judgement, Machine, Runner};
 use qemu_runner::{input, report, workspace};
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 /// What one file came to.
@@ -31,55 +32,80 @@ struct Totals {
 /// Judges every sequence below the directory, prints a line for each, the verdict
 /// of each divergence, and the totals last. Where the machine takes part, it is no
 /// success that it ran none of them.
-pub(crate) fn run(directory: Option<PathBuf>, verbose: bool, mut runner: Runner) -> Exit {
-    let finds = if directory.is_some() {
-        Finds::Taken
-    } else {
-        Finds::LeftOut
+///
+/// # Errors
+/// What the system says where standard output cannot be written.
+pub(crate) fn run(directory: Option<PathBuf>, mut runner: Runner) -> io::Result<Exit> {
+    let (directory, listed) = match listed(directory) {
+        Ok(listed) => listed,
+        Err(what) => {
+            tell(what);
+            return Ok(Exit::Input);
+        }
     };
-    let Some(directory) = directory.or_else(|| Some(workspace::root()?.join("corpora"))) else {
-        eprintln!("there is no corpora/ here or upwards: name a directory");
-        return Exit::Input;
-    };
-    let mut files = Vec::new();
-    if let Err(error) = collect(&directory, &mut files) {
-        eprintln!("{}: cannot be listed: {error}", directory.display());
-        return Exit::Input;
-    }
-    let (mut left_out, mut of_others) = (0, 0);
-    if finds == Finds::LeftOut {
-        left_out = take_out(&mut files, is_find);
-        of_others = take_out(&mut files, |file| is_of_another_target(file, &directory));
-    }
-    if files.is_empty() {
-        eprintln!("{}: holds no sequence", directory.display());
-        return Exit::Input;
-    }
-    files.sort();
-    let rows = judge_all(&files, &directory, &mut runner);
+    let rows = judge_all(&listed.files, &directory, &mut runner)?;
     let mut totals = Totals::default();
     let exit = rows
         .values()
         .fold(Exit::Agrees, |exit, row| graver(exit, totals.add(row)));
-    if left_out > 0 {
-        println!("{left_out} finds of the fuzzer left out: name their directory to run them");
-    }
-    if of_others > 0 {
-        println!("{of_others} inputs left out: their fuzz targets take no sequences");
-    }
-    totals.print(verbose);
+    print(&listed.left_out())?;
+    print(&totals.text())?;
     if exit == Exit::Agrees && !runner.is_host_only() && totals.machine.is_empty() {
-        eprintln!("the machine was asked, and nothing was compared on it");
-        return Exit::Surroundings;
+        tell("the machine was asked, and nothing was compared on it");
+        return Ok(Exit::Surroundings);
     }
-    exit
+    Ok(exit)
 }
 
-/// What becomes of files that libFuzzer has named.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Finds {
-    Taken,
-    LeftOut,
+/// The files to judge, and how many were left out.
+#[derive(Default)]
+struct Listed {
+    files: Vec<PathBuf>,
+    finds: usize,
+    of_others: usize,
+}
+
+/// Lists a directory, which is the workspace's corpora unless one is named; or says
+/// why there is nothing to judge.
+fn listed(named: Option<PathBuf>) -> Result<(PathBuf, Listed), String> {
+    let is_named = named.is_some();
+    let directory = named
+        .or_else(|| Some(workspace::root()?.join("corpora")))
+        .ok_or("there is no corpora/ here or upwards: name a directory")?;
+    let name = shown(&directory);
+    let mut listed = Listed::default();
+    collect(&directory, &mut listed.files)
+        .map_err(|error| format!("{name}: cannot be listed: {error}"))?;
+    if !is_named {
+        listed.finds = take_out(&mut listed.files, is_find);
+        let is_other = |file: &Path| is_of_another_target(file, &directory);
+        listed.of_others = take_out(&mut listed.files, is_other);
+    }
+    if listed.files.is_empty() {
+        return Err(format!("{name}: holds no sequence"));
+    }
+    listed.files.sort();
+    Ok((directory, listed))
+}
+
+impl Listed {
+    /// Lines about what was left out, where something was.
+    fn left_out(&self) -> String {
+        let mut text = String::new();
+        if self.finds > 0 {
+            text += &format!(
+                "{} finds of the fuzzer left out: name their directory to run them\n",
+                self.finds
+            );
+        }
+        if self.of_others > 0 {
+            text += &format!(
+                "{} inputs left out: their fuzz targets take no sequences\n",
+                self.of_others
+            );
+        }
+        text
+    }
 }
 
 /// Whether libFuzzer has named the file: 40 hexadecimal digits.
@@ -108,7 +134,7 @@ fn judge_all<'a>(
     files: &'a [PathBuf],
     directory: &Path,
     runner: &mut Runner,
-) -> BTreeMap<&'a Path, Row> {
+) -> io::Result<BTreeMap<&'a Path, Row>> {
     let mut rows = BTreeMap::new();
     let mut groups: BTreeMap<Cpu, Vec<_>> = BTreeMap::new();
     for file in files {
@@ -121,46 +147,41 @@ fn judge_all<'a>(
                     .push((file.as_path(), sequence));
             }
             Err(error) => {
-                println!("input error  {error}");
+                print(&format!("input error  {error}\n"))?;
                 rows.insert(file.as_path(), Row::Unreadable(error));
             }
         }
     }
     for (file, sequence) in groups.into_values().flatten() {
-        let name = file
-            .strip_prefix(directory)
-            .unwrap_or(file)
-            .display()
-            .to_string();
+        let name = shown(file.strip_prefix(directory).unwrap_or(file));
         progress(rows.len(), files.len(), &name);
-        let judgement = runner.judge(&file.display().to_string(), &sequence);
+        let judgement = runner.judge(&shown(file), &sequence);
         progress_clear();
         match judgement.exit() {
             Exit::Diverges => {
-                let name = file.display().to_string();
-                let report = report::judgement(&name, &sequence, &judgement);
-                anstream::print!("{}", paint(&report));
+                let report = report::judgement(&shown(file), &sequence, &judgement);
+                colour::print(&report)?;
             }
-            _ => println!("{}", line(&name, &judgement)),
+            _ => print(&line(&name, &judgement))?,
         }
         rows.insert(file, Row::Judged(judgement));
     }
-    rows
+    Ok(rows)
 }
 
 fn line(name: &str, judgement: &Judgement) -> String {
     match &judgement.machine {
         Machine::Agrees(cpu, counts) => {
             format!(
-                "agrees       {name}  ({}: {})",
+                "agrees       {name}  ({}: {})\n",
                 cpu.name(),
                 report::counts(counts)
             )
         }
-        Machine::CannotRun(reason) => format!("host only    {name}  ({reason})"),
-        Machine::Failed(what, _) => format!("not run      {name}  ({what})"),
-        Machine::NotAsked => format!("host only    {name}"),
-        Machine::Differs(..) => format!("diverges     {name}"),
+        Machine::CannotRun(reason) => format!("host only    {name}  ({reason})\n"),
+        Machine::Failed(what, _) => format!("not run      {name}  ({what})\n"),
+        Machine::NotAsked => format!("host only    {name}\n"),
+        Machine::Differs(..) => format!("diverges     {name}\n"),
     }
 }
 
@@ -189,16 +210,13 @@ impl Totals {
         judgement.exit()
     }
 
-    fn print(&self, verbose: bool) {
-        println!();
-        println!("compared on the machine: {}", report::counts(&self.machine));
-        if verbose || !self.machine.reasons.is_empty() {
-            print!("{}", report::reasons(&self.machine.reasons));
-        }
-        println!(
-            "{} agree, {} diverge, {} not run",
+    fn text(&self) -> String {
+        let counts = report::counts(&self.machine);
+        let reasons = report::reasons(&self.machine.reasons);
+        format!(
+            "\ncompared on the machine: {counts}\n{reasons}{} agree, {} diverge, {} not run\n",
             self.agree, self.diverge, self.not_run
-        );
+        )
     }
 }
 

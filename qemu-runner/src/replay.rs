@@ -1,10 +1,12 @@
 //! `qemu-runner replay`: one verdict for each file.
 
-use crate::colour::paint;
+use crate::colour;
 use fuzz::Sequence;
 use qemu_runner::error::Exit;
+use qemu_runner::output::{print, shown, tell};
 use qemu_runner::runner::{Judgement, Machine, Runner};
 use qemu_runner::{input, json, report};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// How verdicts are printed.
@@ -21,36 +23,48 @@ pub(crate) enum Form {
 
 /// Judges each file and prints what it came to. A file that cannot be read does
 /// not keep the others from their verdicts.
-pub(crate) fn run(files: &[PathBuf], form: Form, mut runner: Runner) -> Exit {
-    let exits = files.iter().map(|file| replay(file, form, &mut runner));
-    exits.fold(Exit::Agrees, graver)
+///
+/// # Errors
+/// What the system says where standard output cannot be written.
+pub(crate) fn run(files: &[PathBuf], form: Form, mut runner: Runner) -> io::Result<Exit> {
+    files.iter().try_fold(Exit::Agrees, |exit, file| {
+        Ok(graver(exit, replay(file, form, &mut runner)?))
+    })
 }
 
-fn replay(file: &Path, form: Form, runner: &mut Runner) -> Exit {
-    let name = file.display().to_string();
+fn replay(file: &Path, form: Form, runner: &mut Runner) -> io::Result<Exit> {
+    let name = shown(file);
+    // Programs get the name as it is.
+    let raw_name = file.display().to_string();
     let sequence = match input::read(file) {
         Ok(sequence) => sequence,
         Err(error) => {
-            eprintln!("{error}");
+            tell(&error);
             if let Form::Json = form {
-                print!("{}", json::unreadable(&name, &error));
+                print(&json::unreadable(&raw_name, &error))?;
             }
-            return error.exit();
+            return Ok(error.exit());
         }
     };
     let judgement = runner.judge(&name, &sequence);
     match form {
-        Form::Text { verbose } => print_text(&name, &sequence, &judgement, verbose),
-        Form::Json => print!("{}", json::judgement(&name, &judgement)),
+        Form::Text { verbose } => print_text(&name, &sequence, &judgement, verbose)?,
+        Form::Json => print(&json::judgement(&raw_name, &judgement))?,
     }
-    judgement.exit()
+    Ok(judgement.exit())
 }
 
-fn print_text(name: &str, sequence: &Sequence, judgement: &Judgement, verbose: bool) {
-    anstream::print!("{}", paint(&report::judgement(name, sequence, judgement)));
+fn print_text(
+    name: &str,
+    sequence: &Sequence,
+    judgement: &Judgement,
+    verbose: bool,
+) -> io::Result<()> {
+    colour::print(&report::judgement(name, sequence, judgement))?;
     if let (true, Machine::Agrees(_, counts)) = (verbose, &judgement.machine) {
-        print!("{}", report::reasons(&counts.reasons));
+        print(&report::reasons(&counts.reasons))?;
     }
+    Ok(())
 }
 
 /// The exit code of two things together: a divergence says more than that

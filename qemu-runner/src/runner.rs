@@ -6,14 +6,17 @@
 use crate::compare::{Counts, Difference};
 use crate::cpu::Cpu;
 use crate::error::{Error, Exit};
+use crate::host::{self, Run};
 use crate::image::Image;
 use crate::machine::Boot;
+use crate::output::tell;
 use crate::plan::{self, Reason};
 use crate::qemu::{Qemu, QemuError, Version};
 use crate::witness;
 use fuzz::Sequence;
 use fuzz::host::Engine;
 use fuzz::lockstep::{self, Lockstep};
+use oracle::arch::Features;
 use oracle::verdict::Verdict;
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -81,6 +84,15 @@ impl Judgement {
     }
 }
 
+/// Why the machine was not asked, or gave no answer.
+#[derive(Debug)]
+enum Unasked {
+    /// The surroundings failed: the sentence for the user, and the exit code.
+    Failed(String, Exit),
+    /// The subject panicked in the run to compare with.
+    Panicked(String),
+}
+
 /// What has to be found once before anything boots.
 struct Emulator {
     qemu: Qemu,
@@ -132,9 +144,12 @@ impl Runner {
             // There is no run of the host's to compare with.
             Machine::NotAsked
         } else {
-            let failed = |(what, exit)| Machine::Failed(what, exit);
             let asked = comparable(sequence, &host);
-            self.ask_machine(name, &asked).unwrap_or_else(failed)
+            match self.ask_machine(name, &asked) {
+                Ok(machine) => machine,
+                Err(Unasked::Failed(what, exit)) => Machine::Failed(what, exit),
+                Err(Unasked::Panicked(message)) => return panicked_again(host, message),
+            }
         };
         Judgement { host, machine }
     }
@@ -163,18 +178,19 @@ impl Runner {
         }
     }
 
-    fn ask_machine(&mut self, name: &str, sequence: &Sequence) -> Result<Machine, (String, Exit)> {
+    fn ask_machine(&mut self, name: &str, sequence: &Sequence) -> Result<Machine, Unasked> {
         let cpu = Cpu::for_machine(&sequence.machine);
-        let (mut boot, version) = self.booted(cpu)?;
-        let engine = &mut self.engine;
-        let asked = AssertUnwindSafe(|| witness::witness(engine, &mut boot, version, sequence));
-        let witnessed = panic::catch_unwind(asked).map_err(|payload| {
-            self.engine = Engine::new();
-            let message = panic_message(&*payload);
-            let what =
-                format!("the subject panicked on the host before the machine was asked: {message}");
-            (what, Exit::Surroundings)
-        })?;
+        let failed = |(what, exit)| Unasked::Failed(what, exit);
+        let (mut boot, version) = self.booted(cpu).map_err(failed)?;
+        let host = match self.run_again(sequence, boot.features()) {
+            Ok(host) => host,
+            Err(message) => {
+                // It knows nothing of it.
+                self.boot = Some((cpu, boot));
+                return Err(Unasked::Panicked(message));
+            }
+        };
+        let witnessed = witness::witness(&self.engine, &host, &mut boot, version, sequence);
         match witnessed {
             Ok(Ok(counts)) => {
                 self.boot = Some((cpu, boot));
@@ -184,9 +200,21 @@ impl Runner {
             Ok(Err(difference)) => Ok(Machine::Differs(cpu, difference)),
             Err(failed) => {
                 let error = Error::from(boot.explain(failed, name));
-                Err((error.to_string(), error.exit()))
+                Err(Unasked::Failed(error.to_string(), error.exit()))
             }
         }
+    }
+
+    /// The run with which the machine's is compared, or the message of a panic. What
+    /// else may panic is the runner's own mistake, and not caught.
+    fn run_again(&mut self, sequence: &Sequence, features: Features) -> Result<Run, String> {
+        let engine = &mut self.engine;
+        let run = AssertUnwindSafe(|| host::run(engine, sequence, features));
+        panic::catch_unwind(run).map_err(|payload| {
+            // What it left half-done goes with it.
+            self.engine = Engine::new();
+            panic_message(&*payload)
+        })
     }
 
     /// The machine that runs already, if it has this CPU, otherwise a new one.
@@ -209,7 +237,7 @@ impl Runner {
         match boot(emulator, cpu) {
             Ok(boot) => {
                 if self.options.verbose {
-                    eprintln!("{}", boot.command());
+                    tell(boot.command());
                 }
                 Ok((boot, version))
             }
@@ -228,7 +256,7 @@ fn boot(emulator: &Emulator, cpu: Cpu) -> Result<Boot, QemuError> {
     let start = || Boot::start(&emulator.qemu, &emulator.image, cpu);
     match start() {
         Err(error @ QemuError::TimedOut { .. }) => {
-            eprintln!("{error}; booting once more");
+            tell(format_args!("{error}; booting once more"));
             start()
         }
         first => first,
@@ -245,6 +273,16 @@ fn comparable(sequence: &Sequence, host: &Result<lockstep::Counts, HostFailure>)
         asked.steps.truncate(guilty.index);
     }
     asked
+}
+
+/// The judgement where the subject panicked in the host's second run: a divergence as
+/// in the first, whose verdict stays if there is one.
+fn panicked_again(host: Result<lockstep::Counts, HostFailure>, message: String) -> Judgement {
+    let what = format!("the subject panicked when the host ran it again: {message}");
+    Judgement {
+        host: host.and(Err(HostFailure::Panicked(message))),
+        machine: Machine::Failed(what, Exit::Diverges),
+    }
 }
 
 fn find(options: &Options) -> Result<Emulator, Error> {
@@ -296,7 +334,8 @@ mod tests {
         assert_eq!(comparable(&sequence, &agrees), sequence);
     }
 
-    /// An emulator that says what an image says once it has booted, and no more.
+    /// An emulator that says what an image says once it has booted, and no more. It
+    /// notes each start in the file `starts`, and fails on a Cortex-A57.
     fn silent_machine(directory: &Path) -> Emulator {
         let description = directory.join("description");
         let bytes = mailbox::encode_description(&Description {
@@ -310,10 +349,13 @@ mod tests {
         let script = format!(
             "#!/bin/sh\n\
              for word in \"$@\"; do case $word in *mem-path=*) ram=${{word#*mem-path=}};; esac; done\n\
+             echo >> {starts}\n\
+             case $* in *-cpu\\ cortex-a57*) exit 5;; esac\n\
              dd if={} of=$ram bs=64 seek={} conv=notrunc status=none\n\
              exec sleep 1000\n",
             description.display(),
-            place / 64
+            place / 64,
+            starts = directory.join("starts").display(),
         );
         std::fs::write(&program, script).unwrap();
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
@@ -329,20 +371,64 @@ mod tests {
         }
     }
 
+    fn starts(directory: &Path) -> usize {
+        let starts = std::fs::read_to_string(directory.join("starts"));
+        starts.unwrap().lines().count()
+    }
+
     #[test]
-    fn a_subject_that_panics_before_the_machine_is_asked_ends_nothing_else() {
+    fn a_subject_that_panics_in_the_second_run_leaves_the_boot_to_the_next_sequence() {
         let directory = tempfile::tempdir().unwrap();
         let mut runner = runner();
         runner.emulator = Some(Ok(silent_machine(directory.path())));
         let mut sequence = fuzz::text::parse(DIVERGES).unwrap();
         // The host engine panics on a machine that no written form can state.
         sequence.machine.pool.pages = 0;
-        let (what, exit) = runner.ask_machine("a.s2", &sequence).unwrap_err();
+        for _ in 0..2 {
+            let unasked = runner.ask_machine("a.s2", &sequence).unwrap_err();
+            assert!(
+                matches!(&unasked, Unasked::Panicked(message) if message.contains("PoolPages(0)")),
+                "{unasked:?}"
+            );
+        }
+        assert!(runner.boot.is_some());
+        assert_eq!(starts(directory.path()), 1);
+    }
+
+    #[test]
+    fn a_panic_in_the_second_run_diverges_as_one_in_the_first_does() {
+        let agreed = Ok(lockstep::Counts::default());
+        let judgement = panicked_again(agreed, "index".into());
+        assert_eq!(judgement.exit(), Exit::Diverges);
         assert!(
-            what.starts_with("the subject panicked on the host"),
-            "{what}"
+            matches!(&judgement.host, Err(HostFailure::Panicked(message)) if message == "index")
         );
-        assert!(what.contains("PoolPages(0)"), "{what}");
+    }
+
+    #[test]
+    fn a_panic_in_the_second_run_hides_no_verdict() {
+        let host = runner().ask_host(&fuzz::text::parse(DIVERGES).unwrap());
+        let judgement = panicked_again(host, "index".into());
+        assert_eq!(judgement.exit(), Exit::Diverges);
+        assert!(matches!(judgement.host, Err(HostFailure::Verdict(_))));
+        assert!(matches!(&judgement.machine, Machine::Failed(what, _) if what.ends_with("index")));
+    }
+
+    #[test]
+    fn a_cpu_model_that_does_not_boot_leaves_the_others_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut runner = runner();
+        runner.emulator = Some(Ok(silent_machine(directory.path())));
+        let (what, exit) = runner.booted(Cpu::CortexA57).err().unwrap();
+        assert!(what.contains("on cortex-a57"), "{what}");
         assert_eq!(exit, Exit::Surroundings);
+        let (_, log) = what.split_once("its log is ").unwrap();
+        std::fs::remove_file(log).unwrap();
+        assert_eq!(runner.booted(Cpu::CortexA57).err(), Some((what, exit)));
+        assert_eq!(starts(directory.path()), 1, "the failure was remembered");
+        for cpu in [Cpu::CortexA76, Cpu::NeoverseN1, Cpu::Max] {
+            assert!(runner.booted(cpu).is_ok(), "{cpu:?}");
+        }
+        assert_eq!(starts(directory.path()), 4);
     }
 }

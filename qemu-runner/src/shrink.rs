@@ -3,6 +3,7 @@
 use clap::Args;
 use fuzz::{Sequence, shrink};
 use qemu_runner::error::Exit;
+use qemu_runner::output::{print, shown, tell};
 use qemu_runner::runner::Runner;
 use qemu_runner::{input, report};
 use std::fs::OpenOptions;
@@ -26,38 +27,41 @@ pub(crate) struct Request {
 }
 
 /// Shrinks, writes, and prints the verdict of what was written.
-pub(crate) fn run(request: &Request, mut runner: Runner) -> Exit {
-    let reduced = match read(request) {
-        Ok(sequence) => match shrink::divergence(&sequence, MOST_EVALUATIONS) {
-            Some(reduced) => Ok((reduced.counts(&sequence), reduced.sequence)),
-            None => {
-                println!(
-                    "{}: agrees on the host, so there is nothing to shrink",
-                    request.file.display()
-                );
-                return Exit::Agrees;
-            }
-        },
-        Err(what) => Err(what),
-    };
-    let written = reduced.and_then(|(counts, sequence)| {
-        let output = request.output();
-        write(&output, &sequence, request.force).map_err(|error| refused(&output, &error))?;
-        Ok((counts, sequence, output))
-    });
-    match written {
-        Ok((counts, sequence, output)) => {
-            println!("{}: {counts}", request.file.display());
-            let name = output.display().to_string();
-            let judgement = runner.judge(&name, &sequence);
-            print!("{}", report::judgement(&name, &sequence, &judgement));
-            judgement.exit()
-        }
+///
+/// # Errors
+/// What the system says where standard output cannot be written.
+pub(crate) fn run(request: &Request, mut runner: Runner) -> io::Result<Exit> {
+    let written = match shrunk(request) {
+        Ok(written) => written,
         Err(what) => {
-            eprintln!("{what}");
-            Exit::Input
+            tell(what);
+            return Ok(Exit::Input);
         }
-    }
+    };
+    let file = shown(&request.file);
+    let Some((counts, sequence)) = written else {
+        print(&format!(
+            "{file}: agrees on the host, so there is nothing to shrink\n"
+        ))?;
+        return Ok(Exit::Agrees);
+    };
+    print(&format!("{file}: {counts}\n"))?;
+    let name = shown(&request.output());
+    let judgement = runner.judge(&name, &sequence);
+    print(&report::judgement(&name, &sequence, &judgement))?;
+    Ok(judgement.exit())
+}
+
+/// The sequence that was found and written, with what it took; `None` where there is
+/// nothing to shrink.
+fn shrunk(request: &Request) -> Result<Option<(String, Sequence)>, String> {
+    let sequence = read(request)?;
+    let Some(reduced) = shrink::divergence(&sequence, MOST_EVALUATIONS) else {
+        return Ok(None);
+    };
+    let output = request.output();
+    write(&output, &reduced.sequence, request.force).map_err(|error| refused(&output, &error))?;
+    Ok(Some((reduced.counts(&sequence), reduced.sequence)))
 }
 
 impl Request {
@@ -90,7 +94,7 @@ fn write(output: &Path, sequence: &Sequence, force: bool) -> io::Result<()> {
 }
 
 fn refused(output: &Path, error: &io::Error) -> String {
-    let name = output.display();
+    let name = shown(output);
     match error.kind() {
         io::ErrorKind::AlreadyExists => {
             format!("{name}: exists already; --force overwrites it, -o names another file")

@@ -38,7 +38,8 @@ pub(crate) fn hash(workspace: &Path) -> Result<String, (PathBuf, io::Error)> {
     Ok(format!("{:016x}", hash.0))
 }
 
-/// Adds a file, or a directory's entries in the order of their names.
+/// Adds a file, or a directory's entries in the order of their names. Hidden ones, such
+/// as an editor's swap files, are no sources.
 fn add(hash: &mut Fnv, path: &Path, name: &str) -> Result<(), (PathBuf, io::Error)> {
     let told = |error| (path.to_path_buf(), error);
     if !path.is_dir() {
@@ -51,6 +52,7 @@ fn add(hash: &mut Fnv, path: &Path, name: &str) -> Result<(), (PathBuf, io::Erro
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect::<io::Result<Vec<_>>>()
         .map_err(told)?;
+    names.retain(|name| !name.starts_with('.'));
     names.sort();
     for entry in names {
         add(hash, &path.join(&entry), &format!("{name}/{entry}"))?;
@@ -115,6 +117,19 @@ mod tests {
         let from = workspace.path().join("hyp/src/lib.rs");
         fs::rename(&from, workspace.path().join("hyp/src/mod.rs")).unwrap();
         assert_ne!(hash(workspace.path()).unwrap(), before);
+    }
+
+    #[test]
+    fn an_editors_hidden_files_change_nothing() {
+        let workspace = workspace();
+        let before = hash(workspace.path()).unwrap();
+        let sources = workspace.path().join("hyp/src");
+        fs::write(sources.join(".lib.rs.swp"), "unsaved").unwrap();
+        // Emacs locks a file by a link to nowhere.
+        std::os::unix::fs::symlink("user@host.1", sources.join(".#lib.rs")).unwrap();
+        fs::create_dir(sources.join(".cache")).unwrap();
+        fs::write(sources.join(".cache/lib.rs"), "hidden").unwrap();
+        assert_eq!(hash(workspace.path()).unwrap(), before);
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! One sequence in front of the machine: predicted on the host, planned, executed
-//! at EL2, compared.
+//! One sequence, which the host has run, in front of the machine: planned, executed at
+//! EL2, compared.
 
 use crate::compare::{Counts, Difference, Evidence};
-use crate::host;
+use crate::host::Run;
 use crate::machine::Boot;
 use crate::mailbox::Failed;
 use crate::plan;
@@ -13,25 +13,26 @@ use fuzz::host::Engine;
 use std::collections::BTreeMap;
 
 /// What the machine says about a sequence that it can run (`plan::outside_ram`
-/// says whether): what was compared, or the first difference. After it, table
+/// says whether): what was compared, or the first difference. `host` is the engine's
+/// last run, with the features of the boot. After it, table
 /// memory is in the boot's RAM as the sequence left it. A boot that showed a
 /// difference may hold more than that, and should not be used again.
 ///
 /// # Errors
 /// `Failed`, where the machine did not answer.
 pub fn witness(
-    engine: &mut Engine,
+    engine: &Engine,
+    host: &Run,
     boot: &mut Boot,
     version: Version,
     sequence: &Sequence,
 ) -> Result<Result<Counts, Box<Difference>>, Failed> {
-    let host = host::run(engine, sequence, boot.features());
-    let plan = plan::plan(&sequence.machine, &host, version);
+    let plan = plan::plan(&sequence.machine, host, version);
     put(boot.ram(), &plan.before)?;
     let answered = boot.execute(&fuzz::wire::to_bytes(sequence), &plan.probes)?;
     let evidence = Evidence {
         sequence,
-        host: &host,
+        host,
         memory: engine.memory(),
         plan: &plan,
         answered: &answered,

@@ -154,6 +154,40 @@ fn a_segment_outside_and_an_entry_nowhere_are_told() {
     ));
 }
 
+/// Offsets of fields in the header of the segment with the code.
+const P_OFFSET: usize = 64 + 8;
+const P_FILESZ: usize = 64 + 32;
+
+#[test]
+fn a_segment_of_bytes_that_the_file_has_not_is_wrong_input() {
+    let place = Place::new();
+    let qemu = place.qemu(common::VERSION, "exit 0");
+    for absurd in [5, 1 << 20, 1 << 62, u64::MAX] {
+        let mut elf = minimal_image();
+        put(&mut elf, P_FILESZ, &absurd.to_le_bytes());
+        let image = place.file("absurd.elf", &elf);
+        let output = place.runner_of(&qemu, &image).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+        let sentence = format!(
+            "absurd.elf: has a segment of {absurd:#x} bytes at offset 0x100: \
+             the file has {:#x} bytes, and the segment 0x4 in memory",
+            elf.len()
+        );
+        assert!(text(&output).contains(&sentence), "{}", text(&output));
+    }
+}
+
+#[test]
+fn a_segment_that_starts_behind_the_file_is_told() {
+    let mut elf = minimal_image();
+    let behind = elf.len() as u64 - 3;
+    put(&mut elf, P_OFFSET, &behind.to_le_bytes());
+    assert!(matches!(
+        check(&elf),
+        Err(ImageError::SegmentBytes { offset, .. }) if offset == behind
+    ));
+}
+
 #[test]
 fn no_changed_or_cut_image_panics_or_takes_long() {
     let elf = minimal_image();

@@ -9,7 +9,7 @@ use qemu_runner::cpu::Cpu;
 use qemu_runner::image::Image;
 use qemu_runner::machine::Boot;
 use qemu_runner::qemu::Qemu;
-use qemu_runner::{build, input, plan, witness, workspace};
+use qemu_runner::{build, host, input, plan, witness, workspace};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -84,7 +84,9 @@ fn replay(boot: &mut Boot, qemu: &Qemu, name: &str, sequence: &Sequence) -> Resu
     let run = lockstep
         .run(sequence)
         .map_err(|verdict| verdict.to_string())?;
-    let witnessed = witness::witness(&mut Engine::new(), boot, qemu.version, sequence);
+    let mut engine = Engine::new();
+    let host = host::run(&mut engine, sequence, boot.features());
+    let witnessed = witness::witness(&engine, &host, boot, qemu.version, sequence);
     let compared = witnessed.map_err(|failed| format!("{failed:?}"))?;
     compared.map_err(|difference| difference.to_string())?;
     // Answers and registers were found equal; the tables come from the machine.

@@ -7,8 +7,8 @@ use common::{Place, VERSION, is_gone, text};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use ops::mailbox::{self, Description};
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -64,6 +64,21 @@ fn an_early_exit_keeps_what_qemu_said() {
         "{log}"
     );
     assert!(text(&output).contains(&place.left_behind()[0].display().to_string()));
+}
+
+#[test]
+fn nowhere_to_keep_the_log_hides_neither_qemu_nor_its_end() {
+    let place = Place::new();
+    let qemu = place.qemu(VERSION, "echo out of luck >&2; exit 5");
+    let output = place
+        .runner(&qemu)
+        .env("TMPDIR", place.path("missing"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    let sentence = "QEMU ended (exit status: 5) while booting the image on cortex-a76: \
+                    out of luck; its log cannot be kept: No such file or directory";
+    assert!(text(&output).contains(sentence), "{}", text(&output));
 }
 
 #[test]
@@ -197,23 +212,59 @@ fn a_reply_to_another_request_is_garbage() {
     );
 }
 
+/// A wrapper that waits for its emulator, where one that can does `exec`.
+fn wrapped_qemu(place: &Place) -> PathBuf {
+    let body = format!(
+        "sleep 1000 & echo $! > {}; echo $$ > {}; wait",
+        place.path("child").display(),
+        place.path("leader").display()
+    );
+    place.qemu(VERSION, &body)
+}
+
 #[test]
-fn signals_end_runner_and_qemu() {
-    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+fn signals_end_runner_and_qemu_behind_a_wrapper() {
+    let codes = [
+        (Signal::SIGINT, Some(130)),
+        (Signal::SIGTERM, Some(143)),
+        (Signal::SIGHUP, Some(129)),
+        (Signal::SIGKILL, None),
+    ];
+    for (signal, code) in codes {
         let place = Place::new();
-        let body = format!("echo $$ > {}; sleep 1000", place.path("leader").display());
-        let qemu = place.qemu(VERSION, &body);
+        let qemu = wrapped_qemu(&place);
         let mut runner = place.runner(&qemu).stdout(Stdio::null()).spawn().unwrap();
-        let leader = place.process("leader");
+        let (leader, child) = (place.process("leader"), place.process("child"));
         kill(Pid::from_raw(runner.id() as i32), signal).unwrap();
-        assert_eq!(runner.wait().unwrap().code(), Some(code));
-        assert!(is_gone(leader));
-        assert!(place.left_behind().is_empty());
+        assert_eq!(runner.wait().unwrap().code(), code, "{signal}");
+        assert!(is_gone(leader) && is_gone(child), "{signal}");
+        assert!(place.left_behind().is_empty(), "{signal}");
     }
 }
 
 #[test]
-fn qemu_dies_with_a_runner_that_is_killed() {
+fn a_signal_that_was_ignored_ends_nothing() {
+    let place = Place::new();
+    let qemu = wrapped_qemu(&place);
+    let runner = place.runner(&qemu);
+    // As `nohup` does.
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]);
+    shell.arg(runner.get_program()).args(runner.get_args());
+    for (name, value) in runner.get_envs() {
+        shell.env(name, value.unwrap_or_default());
+    }
+    let mut runner = shell.stdout(Stdio::null()).spawn().unwrap();
+    let (leader, child) = (place.process("leader"), place.process("child"));
+    let signal = |signal| kill(Pid::from_raw(runner.id() as i32), signal).unwrap();
+    signal(Signal::SIGHUP);
+    signal(Signal::SIGTERM);
+    assert_eq!(runner.wait().unwrap().code(), Some(143));
+    assert!(is_gone(leader) && is_gone(child));
+}
+
+#[test]
+fn qemu_dies_at_once_with_a_runner_that_is_killed() {
     let place = Place::new();
     let body = format!(
         "echo $$ > {}; exec sleep 1000",

@@ -10,6 +10,7 @@ use crate::lockstep::{Answer, Counts, Reached, Run};
 #[derive(Clone, Debug)]
 pub struct Summary {
     sequences: u64,
+    undecoded: u64,
     unrun: u64,
     answers: u64,
     succeeded: u64,
@@ -24,6 +25,7 @@ impl Summary {
     pub fn new(legal_configurations: usize) -> Summary {
         Summary {
             sequences: 0,
+            undecoded: 0,
             unrun: 0,
             answers: 0,
             succeeded: 0,
@@ -58,6 +60,11 @@ impl Summary {
     #[must_use]
     pub fn reached(&self) -> usize {
         self.reached.iter().filter(|reached| **reached).count()
+    }
+
+    /// Adds an input that is no sequence.
+    pub fn count_undecoded(&mut self) {
+        self.undecoded += 1;
     }
 
     /// Adds a sequence that was not run for the work that it asks for.
@@ -101,6 +108,7 @@ impl Display for Summary {
         for (why, times) in not_comparable {
             writeln!(f, "  not comparable {times} times: {why:?}")?;
         }
+        writeln!(f, "{} inputs not run: they are no sequence", self.undecoded)?;
         writeln!(
             f,
             "{} sequences not run: too much work for one input",
@@ -126,5 +134,24 @@ impl Display for Percent {
         }
         let tenths = u128::from(part) * 1000 / u128::from(whole);
         write!(f, "{}.{} %", tenths / 10, tenths % 10)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_that_decode_to_nothing_are_counted() {
+        let mut summary = Summary::new(1);
+        assert!(summary.to_string().contains("\n0 inputs not run: "));
+        summary.count_undecoded();
+        summary.count_undecoded();
+        let text = summary.to_string();
+        assert!(text.starts_with("0 sequences, "), "{text}");
+        assert!(
+            text.contains("\n2 inputs not run: they are no sequence\n"),
+            "{text}"
+        );
     }
 }

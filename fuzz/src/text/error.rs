@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ops::MachineError;
+use super::fault::MachineFault;
 
 /// Why a text is not a sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum ErrorKind {
     /// A key, with its `=`, or a word is given a second time.
     Twice(String),
     /// No sequence can be run on this machine.
-    Machine(MachineError),
+    Machine(MachineFault),
     /// The line holds one operation more than a sequence can.
     TooMany {
         /// How many a sequence can hold.
@@ -73,7 +73,7 @@ impl fmt::Display for ErrorKind {
                 write!(f, "expected {expected}, found {found:?}")
             }
             ErrorKind::Twice(key) => write!(f, "{key} is given twice"),
-            ErrorKind::Machine(error) => error.fmt(f),
+            ErrorKind::Machine(fault) => fault.fmt(f),
             ErrorKind::TooMany { most } => write!(f, "a sequence holds at most {most} operations"),
         }
     }

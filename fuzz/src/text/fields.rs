@@ -254,6 +254,14 @@ impl<'a> Fields<'a> {
         self.values[index]
     }
 
+    /// The place of a key that may be left out.
+    pub(super) fn key(&self, key: &str) -> Option<Word<'a>> {
+        let value = self.value(key)?;
+        let at = value.at - key.len() - 1;
+        let text = &value.line.text[at..value.at - 1];
+        Some(Word { at, text, ..value })
+    }
+
     /// The value of a key that must be there.
     pub(super) fn require(&self, key: &str) -> Result<Word<'a>, ParseError> {
         self.value(key)

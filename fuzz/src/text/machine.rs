@@ -3,6 +3,7 @@
 use ops::{Granule, Machine, Pool, Regime, Window};
 
 use super::error::{ErrorKind, ParseError};
+use super::fault::MachineFault;
 use super::fields::{Fields, Line, Word, Words, alternatives};
 use super::words::{granule_word, regime_word, walks_word};
 
@@ -20,9 +21,12 @@ pub(super) fn machine_line(line: Line<'_>) -> Result<Machine, ParseError> {
     let fields = Fields::take(&mut words, &KEYS, &[])?;
     let machine = machine(&fields)?;
     words.finish()?;
-    machine
-        .check()
-        .map_err(|error| verb.error(ErrorKind::Machine(error)))?;
+    machine.check().map_err(|error| {
+        let fault = MachineFault::of(&machine, error);
+        // Where the key at fault is not given, what it collides with is.
+        let word = fields.key(fault.key()).or_else(|| fields.key("pool"));
+        word.unwrap_or(verb).error(ErrorKind::Machine(fault))
+    })?;
     Ok(machine)
 }
 

@@ -4,8 +4,10 @@
 
 mod process;
 
-pub use process::{Process, path_of};
+pub use process::Process;
+pub(crate) use process::path_of;
 
+use crate::output::shown;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -24,7 +26,8 @@ pub const OLDEST: Version = Version { major: 7, minor: 2 };
 pub enum QemuError {
     /// It cannot be started.
     #[error(
-        "cannot start QEMU as `{program}`: {source}; run ./setup.sh, or name it in {PROGRAM_VARIABLE}"
+        "cannot start QEMU as `{}`: {source}; run ./setup.sh, or name it in {PROGRAM_VARIABLE}",
+        shown(program)
     )]
     Missing {
         /// What was tried.
@@ -34,7 +37,8 @@ pub enum QemuError {
     },
     /// `--version` does not answer as QEMU does.
     #[error(
-        "`{program} --version` does not answer as QEMU does (`{answer}`); {PROGRAM_VARIABLE} may name another program"
+        "`{} --version` does not answer as QEMU does (`{answer}`); {PROGRAM_VARIABLE} may name another program",
+        shown(program)
     )]
     NotQemu {
         /// What was asked.
@@ -43,7 +47,10 @@ pub enum QemuError {
         answer: String,
     },
     /// The version is older than `OLDEST`.
-    #[error("`{program}` is QEMU {found}, and {OLDEST} is the oldest that works; run ./setup.sh")]
+    #[error(
+        "`{}` is QEMU {found}, and {OLDEST} is the oldest that works; run ./setup.sh",
+        shown(program)
+    )]
     TooOld {
         /// Which program.
         program: PathBuf,
@@ -51,7 +58,7 @@ pub enum QemuError {
         found: Version,
     },
     /// It ended while an answer was awaited.
-    #[error("QEMU ended ({status}) {doing}{hint}; its log is {log}")]
+    #[error("QEMU ended ({status}) {doing}{hint}; its log {log}")]
     Exited {
         /// How it ended.
         status: ExitStatus,
@@ -59,32 +66,50 @@ pub enum QemuError {
         doing: String,
         /// The last line of its log, with `: ` before it, or nothing.
         hint: String,
-        /// Where the log is kept.
-        log: PathBuf,
+        /// What became of the log.
+        log: Log,
     },
     /// No answer came in time.
-    #[error("QEMU gave no answer within {} ms {doing}; its log is {log}", after.as_millis())]
+    #[error("QEMU gave no answer within {} ms {doing}; its log {log}", after.as_millis())]
     TimedOut {
         /// How long was waited.
         after: Duration,
         /// What it was doing.
         doing: String,
-        /// Where the log is kept.
-        log: PathBuf,
+        /// What became of the log.
+        log: Log,
     },
     /// What stands in the mailbox is not an answer.
-    #[error("the image answered garbage {doing}: {what}; QEMU's log is {log}")]
+    #[error("the image answered garbage {doing}: {what}; QEMU's log {log}")]
     Garbage {
         /// What is wrong with it.
         what: String,
         /// What it was doing.
         doing: String,
-        /// Where the log is kept.
-        log: PathBuf,
+        /// What became of the log.
+        log: Log,
     },
     /// The host has no room for the machine's RAM or the logs.
     #[error("cannot set up the emulator's memory or logs: {0}")]
     Scratch(#[from] std::io::Error),
+}
+
+/// What became of an emulator's log. Its text completes "its log ".
+#[derive(Debug)]
+pub enum Log {
+    /// It is here.
+    Kept(PathBuf),
+    /// It could not be written: what the system says.
+    Lost(std::io::Error),
+}
+
+impl std::fmt::Display for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Log::Kept(path) => write!(f, "is {}", shown(path)),
+            Log::Lost(error) => write!(f, "cannot be kept: {error}"),
+        }
+    }
 }
 
 /// A version of QEMU, as far as behaviour goes with it.

@@ -2,13 +2,16 @@
 //! and gone with everything that it started when the value is dropped, when the
 //! runner ends for any reason, or when a signal ends it.
 //!
-//! Its logs are files without a name, which `/proc` lets it open; they are
-//! copied to a file with one only when something went wrong.
+//! Its logs are files in memory without a name, which `/proc` lets it open: a full
+//! directory for temporary files does not turn what it says into nothing. They are
+//! copied to a file with a name only when something went wrong.
 
-use super::QemuError;
-use crate::children;
+use super::{Log, QemuError};
+use crate::children::Group;
+use crate::output::escaped;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -22,17 +25,21 @@ const LOG_BYTES: u64 = 1 << 20;
 
 /// A running (or ended, but not yet dropped) emulator.
 pub struct Process {
-    child: Child,
+    group: Group,
     pidfd: OwnedFd,
     command: String,
     output: File,
     serial: File,
 }
 
-/// The path by which a child can open a descriptor of this process.
+/// The path by which a child can open a file of this process that is open.
 #[must_use]
-pub fn path_of(descriptor: RawFd) -> PathBuf {
-    format!("/proc/{}/fd/{descriptor}", std::process::id()).into()
+pub(crate) fn path_of(file: &File) -> PathBuf {
+    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into()
+}
+
+fn log_file() -> io::Result<File> {
+    Ok(memfd_create(c"twofold-log", MFdFlags::MFD_CLOEXEC)?.into())
 }
 
 impl Process {
@@ -44,8 +51,8 @@ impl Process {
         program: &Path,
         mut arguments: Vec<OsString>,
     ) -> Result<Process, QemuError> {
-        let serial = tempfile::tempfile()?;
-        let path = path_of(serial.as_raw_fd());
+        let serial = log_file()?;
+        let path = path_of(&serial);
         arguments.extend(["-serial".into(), format!("file:{}", path.display()).into()]);
         Process::spawn(program, &arguments, serial)
     }
@@ -60,7 +67,7 @@ impl Process {
         timeout: Duration,
     ) -> Result<String, QemuError> {
         let arguments: Vec<OsString> = arguments.iter().map(Into::into).collect();
-        let mut process = Process::spawn(program, &arguments, tempfile::tempfile()?)?;
+        let mut process = Process::spawn(program, &arguments, log_file()?)?;
         let deadline = Instant::now() + timeout;
         while !process.has_ended_within(deadline.saturating_duration_since(Instant::now()))? {
             if Instant::now() >= deadline {
@@ -71,7 +78,7 @@ impl Process {
     }
 
     fn spawn(program: &Path, arguments: &[OsString], serial: File) -> Result<Process, QemuError> {
-        let output = tempfile::tempfile()?;
+        let output = log_file()?;
         let mut command = Command::new(program);
         command.args(arguments);
         command
@@ -82,17 +89,17 @@ impl Process {
             program: program.into(),
             source,
         };
-        let mut child = children::spawn(&mut command).map_err(missing)?;
-        let pidfd = match pidfd_of(&child) {
+        let mut group = Group::spawn(&mut command).map_err(missing)?;
+        let pidfd = match pidfd_of(group.child()) {
             Ok(pidfd) => pidfd,
             Err(error) => {
-                children::end(&mut child)?;
+                group.end()?;
                 return Err(error.into());
             }
         };
         let command = format!("{command:?}");
         Ok(Process {
-            child,
+            group,
             pidfd,
             command,
             output,
@@ -125,50 +132,65 @@ impl Process {
     /// The error for a process that has ended while `doing` something.
     #[must_use]
     pub fn exited(mut self, doing: &str) -> QemuError {
-        match children::end(&mut self.child)
-            .and_then(|status| Ok((status, self.keep_log(Some(status))?)))
-        {
-            Ok((status, (hint, log))) => QemuError::Exited {
-                status,
-                doing: doing.into(),
-                hint,
-                log,
-            },
-            Err(error) => error.into(),
+        let status = match self.group.end() {
+            Ok(status) => status,
+            Err(error) => return error.into(),
+        };
+        QemuError::Exited {
+            status,
+            doing: doing.into(),
+            hint: self
+                .hint()
+                .map(|line| format!(": {line}"))
+                .unwrap_or_default(),
+            log: self.keep_log(Some(status)),
         }
     }
 
     /// The error for a process that gave no answer; it is killed.
     #[must_use]
     pub fn timed_out(mut self, after: Duration, doing: &str) -> QemuError {
-        match self.keep_log(None) {
-            Ok((_, log)) => QemuError::TimedOut {
-                after,
-                doing: doing.into(),
-                log,
-            },
-            Err(error) => error.into(),
+        QemuError::TimedOut {
+            after,
+            doing: doing.into(),
+            log: self.keep_log(None),
         }
     }
 
     /// The error for an answer that is none; the process is killed.
     #[must_use]
     pub fn garbage(mut self, what: String, doing: &str) -> QemuError {
-        match self.keep_log(None) {
-            Ok((_, log)) => QemuError::Garbage {
-                what,
-                doing: doing.into(),
-                log,
-            },
-            Err(error) => error.into(),
+        QemuError::Garbage {
+            what,
+            doing: doing.into(),
+            log: self.keep_log(None),
         }
     }
 
-    /// Writes the log to a file that stays; answers its last line as a hint, and
-    /// its path.
-    fn keep_log(&mut self, status: Option<ExitStatus>) -> io::Result<(String, PathBuf)> {
+    /// The last line that the guest has printed, otherwise the emulator's.
+    fn hint(&mut self) -> Option<String> {
+        [&mut self.serial, &mut self.output]
+            .into_iter()
+            .filter_map(|file| text(file).ok())
+            .find_map(|text| {
+                let said = |line: &&str| !line.trim().is_empty();
+                text.lines().rev().find(said).map(shortened)
+            })
+    }
+
+    /// Writes the log to a file that stays.
+    fn keep_log(&mut self, status: Option<ExitStatus>) -> Log {
+        match self.write_log(status) {
+            Ok(path) => Log::Kept(path),
+            Err(error) => Log::Lost(error),
+        }
+    }
+
+    fn write_log(&mut self, status: Option<ExitStatus>) -> io::Result<PathBuf> {
         let output = text(&mut self.output)?;
         let serial = text(&mut self.serial)?;
+        // Who reads it does so on a terminal.
+        let (output, serial) = (escaped(&output), escaped(&serial));
         let mut file = tempfile::Builder::new()
             .prefix("twofold-qemu-")
             .suffix(".log")
@@ -183,24 +205,14 @@ impl Process {
             "--- output ---\n{output}\n--- serial port ---\n{serial}\n"
         )?;
         let (_, path) = file.keep().map_err(|error| error.error)?;
-        let last = |text: &str| {
-            text.lines()
-                .rev()
-                .find(|line| !line.trim().is_empty())
-                .map(printable)
-        };
-        let hint = last(&serial).or_else(|| last(&output));
-        Ok((
-            hint.map(|line| format!(": {line}")).unwrap_or_default(),
-            path,
-        ))
+        Ok(path)
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         // An error means that it is not our child any more: nothing is left to do.
-        let _ = children::end(&mut self.child);
+        let _ = self.group.end();
     }
 }
 
@@ -217,14 +229,11 @@ fn text(file: &mut File) -> io::Result<String> {
     file.seek(SeekFrom::Start(0))?;
     let mut bytes = Vec::new();
     file.take(LOG_BYTES).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    // The serial port's line ends; other carriage returns are characters as all are.
+    Ok(String::from_utf8_lossy(&bytes).replace("\r\n", "\n"))
 }
 
-/// A line fit for a terminal, whatever the guest printed.
-fn printable(line: &str) -> String {
-    line.trim()
-        .chars()
-        .filter(|c| matches!(c, ' '..='~'))
-        .take(160)
-        .collect()
+/// A line short enough for a sentence, whatever was printed.
+fn shortened(line: &str) -> String {
+    line.trim().chars().take(160).collect()
 }
