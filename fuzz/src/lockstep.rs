@@ -178,17 +178,8 @@ impl Comparison<'_, '_> {
         if !matches!(operation, Operation::Create { .. }) || outcome != Outcome::Done {
             return;
         }
-        let Machine {
-            granule,
-            start_level,
-            ipa_bits,
-            pa_bits,
-            ..
-        } = *self.machine;
-        let legal = legal::check(translate::granule(granule), start_level, ipa_bits, pa_bits);
-        let index = legal
-            .ok()
-            .and_then(|legal| self.legal.iter().position(|other| *other == legal));
+        let legal = translate::configuration(self.machine);
+        let index = legal.and_then(|legal| self.legal.iter().position(|other| *other == legal));
         self.last.reached = index.map_or(Reached::Illegal, Reached::Legal);
     }
 

@@ -1,17 +1,17 @@
 //! Small scopes: every sequence up to a length over a few operations at the edges
 //! of tables, so that within the scope there is no divergence, not just none found.
 //!
-//! Each scope is one machine with one VM. Its places are the first page, the last
-//! page before and the first page behind the edge of a root table, the block that
-//! ends there, that block less its last page, and the top page; each is mapped to
-//! two physical addresses with two permissions, and unmapped; the VM is created and
-//! freed. It leaves out guest accesses, since the judge compares whole tables after
-//! each operation, and failing allocations, which `sweep` has.
+//! Each scope is one machine with one VM, and has one of two alphabets (`letters`).
+//! One maps and unmaps at the edges; it leaves out guest accesses, since the judge
+//! compares whole tables after each operation. The other changes what is mapped, in
+//! one block and its last page, by every operation that there is. Both leave out
+//! failing allocations, which `sweep` has.
 
-use crate::generate::Shape;
+mod letters;
+
 use crate::lockstep::Lockstep;
 use crate::{Sequence, Step};
-use ops::{Execute, Granule, Machine, MemoryType, Operation, Prot, Vm, Window};
+use ops::{Granule, Machine, Operation, Vm, Window};
 use oracle::verdict::Verdict;
 use std::fmt;
 
@@ -51,89 +51,65 @@ const CONFIGURATIONS: [(Granule, u8, u8, Option<u16>); 7] = [
     (Granule::K64, 43, 44, None),
 ];
 
+/// Granule and options of the scopes in which what is mapped is changed: nothing
+/// optional, hardware's own updates, changes in place with the contiguous hint, and both
+/// kinds of change in another granule.
+const CHANGING: [(Granule, u16); 4] = [
+    (Granule::K4, 0),
+    (Granule::K4, HAF | HD),
+    (Granule::K4, BBM2 | CONTIGUOUS),
+    (Granule::K16, HAF | HD | BBM2),
+];
+
+/// Bits of `Machine::options`.
+const HAF: u16 = 1 << 5;
+const HD: u16 = 1 << 6;
+const BBM2: u16 = 2 << 12;
+const CONTIGUOUS: u16 = 1 << 15;
+
 /// Guest memory. Blocks of all granules fit behind it at 2 GiB.
 const MEMORY: Window = Window {
     base: 0x5000_0000,
     bytes: 64 << 20,
 };
 
-/// Where the ranges are mapped to: multiples of every granule's block.
-const TARGETS: [u64; 2] = [0x8000_0000, 0x1_0000_0000];
-
 /// All scopes.
 #[must_use]
 pub fn scopes() -> Vec<Scope> {
-    CONFIGURATIONS
+    mapping_scopes().chain(changing_scopes()).collect()
+}
+
+fn mapping_scopes() -> impl Iterator<Item = Scope> {
+    let machines = CONFIGURATIONS
         .into_iter()
-        .map(|(granule, ipa_bits, pa_bits, cache_pages)| {
-            Scope::new(Machine {
-                granule,
-                ipa_bits,
-                pa_bits,
-                cache_pages,
-                memory: MEMORY,
-                ..Machine::PLAIN
-            })
-        })
-        .collect()
+        .map(|(granule, ipa_bits, pa_bits, cache_pages)| Machine {
+            granule,
+            ipa_bits,
+            pa_bits,
+            cache_pages,
+            memory: MEMORY,
+            ..Machine::PLAIN
+        });
+    machines.map(|machine| Scope {
+        machine,
+        letters: letters::mapping(&machine),
+    })
 }
 
-/// A range of IPAs.
-#[derive(Clone, Copy)]
-struct Place {
-    ipa: u64,
-    size: u64,
-}
-
-/// The edge is that between the first two root tables or, where there is one alone,
-/// between its first two entries.
-fn places(machine: &Machine) -> [Place; 6] {
-    let shape = Shape::new(machine);
-    let (page, block, space) = (shape.page(), shape.block(), shape.space());
-    let edge = if shape.root_table() < space {
-        shape.root_table()
-    } else {
-        shape.entry(shape.start_level)
-    };
-    [
-        (0, page),
-        (edge - page, page),
-        (edge, page),
-        (edge - block, block),
-        (edge - block, block - page),
-        (space - page, page),
-    ]
-    .map(|(ipa, size)| Place { ipa, size })
+fn changing_scopes() -> impl Iterator<Item = Scope> {
+    let machines = CHANGING.into_iter().map(|(granule, options)| Machine {
+        granule,
+        ipa_bits: 36,
+        memory: MEMORY,
+        ..Machine::PLAIN.with_options(options)
+    });
+    machines.map(|machine| Scope {
+        machine,
+        letters: letters::changing(&machine),
+    })
 }
 
 impl Scope {
-    fn new(machine: Machine) -> Scope {
-        let vm = Vm::A;
-        let block = Shape::new(&machine).block();
-        let mut letters = vec![Operation::Create { vm }, Operation::Free { vm }];
-        for Place { ipa, size } in places(&machine) {
-            letters.push(Operation::Unmap { vm, ipa, size });
-            for (target, write) in [(0, true), (0, false), (1, true), (1, false)] {
-                letters.push(Operation::Map {
-                    vm,
-                    ipa,
-                    // As far into a block as the IPA: pages may continue a block.
-                    pa: TARGETS[target] + ipa % block,
-                    size,
-                    prot: Prot {
-                        read: true,
-                        write,
-                        execute: Execute::Never,
-                    },
-                    memory: MemoryType::Normal,
-                    software: 0,
-                    pages_only: false,
-                });
-            }
-        }
-        Scope { machine, letters }
-    }
-
     /// How many sequences have exactly `length` operations, the creation of the VM
     /// before them aside.
     #[must_use]
@@ -206,6 +182,7 @@ impl fmt::Display for Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generate::Shape;
     use std::collections::HashSet;
 
     #[test]
@@ -222,6 +199,11 @@ mod tests {
     }
 
     #[test]
+    fn every_scope_has_as_many_letters() {
+        assert!(scopes().iter().all(|scope| scope.letters.len() == 32));
+    }
+
+    #[test]
     fn the_empty_word_is_one_sequence() {
         let scope = &scopes()[0];
         let mut lockstep = Lockstep::new();
@@ -230,10 +212,7 @@ mod tests {
 
     #[test]
     fn every_letter_is_accepted_by_a_new_vm_with_pages_enough() {
-        for scope in scopes() {
-            if scope.machine.cache_pages.is_some() {
-                continue;
-            }
+        for scope in mapping_scopes().filter(|scope| scope.machine.cache_pages.is_none()) {
             let mut lockstep = Lockstep::new();
             for letter in &scope.letters[1..] {
                 let mut sequence = scope.first(1);
@@ -250,7 +229,7 @@ mod tests {
     fn roots_have_one_table_and_two() {
         let mut roots = Vec::new();
         let mut lockstep = Lockstep::new();
-        for scope in scopes() {
+        for scope in mapping_scopes() {
             lockstep.run(&scope.first(0)).expect("it agrees");
             let shape = Shape::new(&scope.machine);
             roots.push(shape.space() / shape.root_table());

@@ -16,6 +16,7 @@ use ops::{
     AccessKind, Action, Execute, Features, Granule, HYPERVISOR, Machine, MemoryType, Operation,
     Prot, Regime, SENTINEL, Window,
 };
+use oracle::model::legal::{self, Configuration, Request};
 use oracle::{arch, operation};
 
 /// The machine, with the physical memory that belongs to the hypervisor.
@@ -61,6 +62,13 @@ pub fn features(pa_bits: u8, features: Features) -> arch::Features {
     }
 }
 
+/// The configuration of a guest's Stage-2 that this machine asks for, if the
+/// architecture allows it (contract L).
+#[must_use]
+pub fn configuration(machine: &Machine) -> Option<Configuration> {
+    legal::check(&Request::of(&self::machine(machine))).ok()
+}
+
 fn regime(regime: Regime) -> operation::Regime {
     match regime {
         Regime::Stage2 => operation::Regime::Stage2,
@@ -70,9 +78,7 @@ fn regime(regime: Regime) -> operation::Regime {
     }
 }
 
-/// A translation granule.
-#[must_use]
-pub fn granule(granule: Granule) -> arch::Granule {
+fn granule(granule: Granule) -> arch::Granule {
     match granule {
         Granule::K4 => arch::Granule::K4,
         Granule::K16 => arch::Granule::K16,

@@ -84,13 +84,34 @@ fn a_leaf_that_differs_in_one_attribute_has_its_own_line() {
 }
 
 #[test]
-fn attributes_that_the_contract_never_sets_are_named() {
-    let block: u64 = 1 << 55 | 1 << 52 | 1 << 51 | 0x8000_0000 | 0b0101 << 2 | 0b10 << 8 | 1;
+fn attributes_that_not_every_leaf_has_are_named() {
+    let block: u64 = 1 << 59 | 0b101 << 55 | 1 << 52 | 0x8000_0000 | 0b0111 << 2 | 0b10 << 8 | 1;
     let text = dump(&[(ROOT + 16, block)]);
     assert!(
-        text.contains("--x MemAttr=0b0101 SH=0b10 AF=0 DBM=0x1 Contig=0x1 high=0x1"),
+        text.contains("--x MemAttr=0b0111 SH=0b10 AF=0 Contig=0x1 SW=0x5 high=0x1"),
         "{text}"
     );
+}
+
+#[test]
+fn dirty_state_is_told_where_hardware_records_it() {
+    const DBM: u64 = 1 << 51;
+    const WRITE: u64 = 1 << 7;
+    let block = 0x8000_0000 | 0b11 << 53 | 1 << 10 | 0b11 << 8 | 1 << 6 | 0b1111 << 2 | 1;
+    let shown = |bits: u64| dump(&[(ROOT + 16, block | bits)]);
+    assert!(shown(DBM).contains(" rwx(el1) normal clean 0x"));
+    assert!(shown(DBM | WRITE).contains(" rwx(el1) normal dirty 0x"));
+    assert!(shown(WRITE).contains(" rwx(el1) normal 0x"));
+}
+
+#[test]
+fn memory_types_are_those_of_forced_write_back_where_it_is_in_use() {
+    let memory = Words([(ROOT + 16, 0x8000_0000 | 0b11 << 8 | 0b0110 << 2 | 1)].into());
+    let forced = Machine::PLAIN.with_options(1 << 4);
+    let text = tables(&forced, VTCR, ROOT, &memory);
+    assert!(text.contains("--x normal AF=0 0x"), "{text}");
+    let text = tables(&Machine::PLAIN, VTCR, ROOT, &memory);
+    assert!(text.contains("--x MemAttr=0b0110 AF=0 0x"), "{text}");
 }
 
 #[test]

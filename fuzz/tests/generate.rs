@@ -2,11 +2,13 @@
 //! mix of operations, where their addresses lie, and that every legal
 //! configuration comes up. Seeds are fixed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::RangeInclusive;
 
-use fuzz::generate;
-use ops::{Machine, Operation};
+use fuzz::text::Text;
+use fuzz::{generate, translate};
+use ops::{Execute, Machine, MemoryType, Operation};
 use oracle::model::legal;
 
 const SEQUENCES: u64 = 3000;
@@ -19,12 +21,23 @@ struct Distribution {
     stubs: usize,
     noncoherent: usize,
     operations: usize,
-    creates: usize,
     maps: usize,
     unmaps: usize,
-    accesses: usize,
-    frees: usize,
-    fails: usize,
+    /// By the first word of the operation's text.
+    verbs: BTreeMap<String, usize>,
+    /// Machines with any option, and with each.
+    with_options: usize,
+    options: [usize; 16],
+    /// Maps with software bits, with execution at one EL alone, and of the memory types
+    /// that the first version did not have.
+    software: usize,
+    one_el: usize,
+    new_memory: usize,
+    /// Links behind a build of the same VM that is not linked yet.
+    links_of_built: usize,
+    /// Other operations with an IPA at an address that was mapped before.
+    meets_mapped: usize,
+    others: usize,
     /// Maps and unmaps that share a page with an earlier map of the same VM.
     overlaps: usize,
     /// Maps and unmaps with an end at an edge of a block.
@@ -50,16 +63,27 @@ impl fmt::Display for Distribution {
             self.machines,
             self.operations as f64 / self.machines as f64
         )?;
+        for (verb, count) in &self.verbs {
+            writeln!(f, "{:6.1} % {verb}", of(*count, self.operations))?;
+        }
         for (name, part, whole) in [
+            ("with options", self.with_options, self.machines),
+            ("with software bits", self.software, self.maps),
+            ("execution at one EL", self.one_el, self.maps),
+            ("new memory types", self.new_memory, self.maps),
+            (
+                "links of what is built",
+                self.links_of_built,
+                self.operations,
+            ),
+            (
+                "others that meet what was mapped",
+                self.meets_mapped,
+                self.others,
+            ),
             ("legal machines", self.legal_machines, self.machines),
             ("with a stub", self.stubs, self.machines),
             ("noncoherent", self.noncoherent, self.machines),
-            ("vm", self.creates, self.operations),
-            ("map", self.maps, self.operations),
-            ("unmap", self.unmaps, self.operations),
-            ("access", self.accesses, self.operations),
-            ("free", self.frees, self.operations),
-            ("fail", self.fails, self.operations),
             ("overlap an earlier map", self.overlaps, changes),
             ("an end at a block's edge", self.block_edges, changes),
             ("an end at a root table's edge", self.root_edges, changes),
@@ -85,21 +109,43 @@ impl Distribution {
         let sequence = generate::from_seed(seed);
         let machine = sequence.machine;
         self.machines += 1;
-        self.legal_machines += usize::from(configuration(&machine).is_some());
+        self.legal_machines += usize::from(translate::configuration(&machine).is_some());
         self.stubs += usize::from(machine.stub.is_some());
         self.noncoherent += usize::from(!machine.coherent_walks);
         self.operations += sequence.steps.len();
+        self.with_options += usize::from(machine.options() != 0);
+        for (bit, count) in self.options.iter_mut().enumerate() {
+            *count += usize::from(machine.options() >> bit & 1 != 0);
+        }
         let mut mapped = Vec::new();
+        let mut built = [false; ops::VMS];
         for operation in sequence.operations() {
+            let text = Text(operation).to_string();
+            let verb = text.split(' ').next().unwrap_or_default().to_owned();
+            *self.verbs.entry(verb).or_default() += 1;
+            self.add_other(operation, &mapped);
             match *operation {
-                Operation::Create { .. } => self.creates += 1,
-                Operation::Free { .. } => self.frees += 1,
-                Operation::Access { .. } => self.accesses += 1,
-                Operation::Fail { .. } => self.fails += 1,
+                Operation::Build { vm, .. } => built[vm.index()] = true,
+                Operation::Link { vm } => {
+                    self.links_of_built += usize::from(std::mem::take(&mut built[vm.index()]));
+                }
                 Operation::Map {
-                    vm, ipa, pa, size, ..
+                    vm,
+                    ipa,
+                    pa,
+                    size,
+                    prot,
+                    memory,
+                    software,
+                    ..
                 } => {
                     self.maps += 1;
+                    self.software += usize::from(software != 0);
+                    self.one_el += usize::from(matches!(prot.execute, Execute::El1 | Execute::El0));
+                    self.new_memory += usize::from(matches!(
+                        memory,
+                        MemoryType::NonCacheable | MemoryType::DeviceStrict
+                    ));
                     let block = block_bytes(&machine);
                     self.blocks += usize::from(size >= block && (ipa ^ pa).is_multiple_of(block));
                     self.change(
@@ -119,7 +165,22 @@ impl Distribution {
                         mapped.iter().any(|old| meets(*old, (vm, ipa, size))),
                     );
                 }
+                _ => {}
             }
+        }
+    }
+
+    /// Counts an operation that neither maps nor unmaps, where it has an address.
+    fn add_other(&mut self, operation: &Operation, mapped: &[(ops::Vm, u64, u64)]) {
+        if matches!(operation, Operation::Map { .. } | Operation::Unmap { .. }) {
+            return;
+        }
+        let mut operation = *operation;
+        let parts = operation.parts();
+        if let (Some(vm), Some(ipa)) = (parts.vm, parts.ipa) {
+            let range = (*vm, *ipa, parts.size.map_or(1, |size| *size));
+            self.others += 1;
+            self.meets_mapped += usize::from(mapped.iter().any(|old| meets(*old, range)));
         }
     }
 
@@ -133,7 +194,8 @@ impl Distribution {
         self.overlaps += usize::from(overlaps);
         self.block_edges += usize::from(at_edge(block_bytes(machine)));
         self.root_edges += usize::from(
-            configuration(machine).is_some_and(|legal| at_edge(root_table_bytes(&legal))),
+            translate::configuration(machine)
+                .is_some_and(|legal| at_edge(root_table_bytes(&legal))),
         );
         self.tops += usize::from(end == space);
         self.out_of_range += usize::from(ipa.checked_add(size).is_none_or(|end| end > space));
@@ -155,20 +217,34 @@ fn root_table_bytes(configuration: &legal::Configuration) -> u64 {
     space / u64::from(configuration.root_tables())
 }
 
-fn configuration(machine: &Machine) -> Option<legal::Configuration> {
-    let granule = match machine.granule {
-        ops::Granule::K4 => oracle::arch::Granule::K4,
-        ops::Granule::K16 => oracle::arch::Granule::K16,
-        ops::Granule::K64 => oracle::arch::Granule::K64,
-    };
-    legal::check(
-        granule,
-        machine.start_level,
-        machine.ipa_bits,
-        machine.pa_bits,
-    )
-    .ok()
-}
+/// How many operations of 100 are to be of each kind, rounded down.
+const VERBS: [(&str, RangeInclusive<usize>); 25] = [
+    ("vm", 3..=20),
+    ("map", 20..=40),
+    ("unmap", 7..=16),
+    ("access", 12..=25),
+    ("free", 1..=5),
+    ("fail", 1..=5),
+    ("protect", 2..=7),
+    ("annotate", 2..=6),
+    ("relax", 1..=5),
+    ("make-young", 1..=4),
+    ("leaf", 1..=5),
+    ("build", 1..=5),
+    ("link", 1..=3),
+    ("discard", 0..=2),
+    ("conflict", 0..=2),
+    ("unmap-whole", 0..=3),
+    ("write-protect", 1..=3),
+    ("soften", 1..=3),
+    ("revive", 1..=3),
+    ("flush", 0..=2),
+    ("test-young", 0..=2),
+    ("clear-young", 0..=2),
+    ("coalesce", 1..=4),
+    ("split", 1..=3),
+    ("destroy", 0..=1),
+];
 
 #[test]
 fn distribution_stays_as_it_is_meant() {
@@ -179,10 +255,13 @@ fn distribution_stays_as_it_is_meant() {
         operations,
         maps,
         unmaps,
+        ref verbs,
         ..
     } = distribution;
     let changes = maps + unmaps;
-    let bounds = [
+    let verb = |verb: &str| verbs.get(verb).copied().unwrap_or(0);
+    let of_operations = VERBS.map(|(name, percent)| (name, verb(name), operations, percent));
+    let of_others = [
         (
             "legal machines",
             distribution.legal_machines,
@@ -191,42 +270,54 @@ fn distribution_stays_as_it_is_meant() {
         ),
         ("stubs", distribution.stubs, machines, 40..=60),
         ("noncoherent", distribution.noncoherent, machines, 15..=35),
-        ("creates", distribution.creates, operations, 3..=20),
-        ("maps", maps, operations, 35..=60),
-        ("unmaps", unmaps, operations, 15..=25),
-        ("accesses", distribution.accesses, operations, 18..=30),
-        ("frees", distribution.frees, operations, 1..=6),
-        ("fails", distribution.fails, operations, 1..=6),
+        ("options", distribution.with_options, machines, 40..=60),
+        ("software", distribution.software, maps, 15..=35),
+        ("one EL", distribution.one_el, maps, 1..=10),
+        ("new memory types", distribution.new_memory, maps, 10..=30),
         ("overlaps", distribution.overlaps, changes, 35..=80),
+        (
+            "meets",
+            distribution.meets_mapped,
+            distribution.others,
+            40..=80,
+        ),
         ("block edges", distribution.block_edges, changes, 30..=80),
         ("root edges", distribution.root_edges, changes, 8..=50),
-        ("tops", distribution.tops, changes, 3..=20),
+        ("tops", distribution.tops, changes, 3..=32),
         ("blocks", distribution.blocks, maps, 15..=50),
         ("out of range", distribution.out_of_range, changes, 1..=10),
         ("misaligned", distribution.misaligned, changes, 1..=8),
     ];
-    for (name, part, whole, percent) in bounds {
+    for (name, part, whole, percent) in of_operations.into_iter().chain(of_others) {
         let found = 100 * part / whole;
         assert!(
-            percent.contains(&found),
+            percent.contains(&found) && part > 0,
             "{name}: {found} % is outside {percent:?}\n{distribution}"
         );
     }
+    for (name, count) in Machine::OPTIONS.iter().zip(distribution.options) {
+        assert!(
+            count > 100,
+            "{name} in {count} machines only\n{distribution}"
+        );
+    }
+    let links = distribution.links_of_built;
+    assert!(2 * links > verb("build"), "{links} links\n{distribution}");
 }
 
 #[test]
-fn every_legal_configuration_comes_up_in_20000_machines() {
+fn every_legal_configuration_comes_up_in_80000_machines() {
     let name = |configuration: &legal::Configuration| configuration.to_string();
     let all: BTreeSet<String> = legal::configurations()
         .map(|configuration| name(&configuration))
         .collect();
     let mut rng = fastrand::Rng::with_seed(1);
     let mut reached = BTreeSet::new();
-    for _ in 0..20_000 {
+    for _ in 0..80_000 {
         let mut choices = [0; 64];
         rng.fill(&mut choices);
         let machine = generate::machine(&mut arbitrary::Unstructured::new(&choices)).unwrap();
-        reached.extend(configuration(&machine).as_ref().map(name));
+        reached.extend(translate::configuration(&machine).as_ref().map(name));
     }
     let missing: Vec<_> = all.difference(&reached).collect();
     assert!(

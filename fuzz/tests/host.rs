@@ -4,7 +4,9 @@
 use fuzz::host::{Engine, Memory, Reach, Stray};
 use hyp::addr::Pa;
 use hyp::platform::Platform;
-use ops::{Event, Machine, MemoryType, Operation, Outcome, Prot, SENTINEL, Vm, Window, poison};
+use ops::{
+    Event, Execute, Machine, MemoryType, Operation, Outcome, Prot, SENTINEL, Vm, Window, poison,
+};
 
 const POOL: Window = Window {
     base: 0x4900_0000,
@@ -29,7 +31,7 @@ fn map() -> Operation {
     let prot = Prot {
         read: true,
         write: true,
-        execute: false,
+        execute: Execute::Never,
     };
     Operation::Map {
         vm: VM,
@@ -38,6 +40,7 @@ fn map() -> Operation {
         size: 0x1000,
         prot,
         memory: MemoryType::Normal,
+        software: 0,
         pages_only: false,
     }
 }
@@ -50,6 +53,39 @@ fn what_is_stored_is_loaded() {
     memory.store_release(last, 2);
     assert_eq!((memory.load(Pa::new(POOL.base)), memory.load(last)), (1, 2));
     assert_eq!(memory.take_stray(), None);
+}
+
+#[test]
+fn an_exchange_takes_place_where_the_old_value_is_there() {
+    let memory = memory();
+    let at = Pa::new(POOL.base);
+    memory.store(at, 1);
+    assert_eq!(memory.compare_exchange(at, 2, 3), Err(1));
+    assert_eq!(memory.compare_exchange(at, 1, 3), Ok(()));
+    assert_eq!(memory.swap(at, 4), 3);
+    assert_eq!(memory.load(at), 4);
+    assert_eq!(memory.take_stray(), None);
+}
+
+#[test]
+fn what_hardware_updates_is_poison_again_for_the_next_sequence() {
+    let mut memory = memory();
+    memory.update(POOL.base + 8, 7);
+    assert_eq!(memory.peek(POOL.base + 8), Some(7));
+    memory.reset(POOL);
+    assert!(is_all_poison(&memory));
+}
+
+#[test]
+fn an_exchange_outside_of_the_pool_is_a_stray_store() {
+    let memory = memory();
+    let at = Pa::new(0x5000_0000);
+    assert_eq!(memory.compare_exchange(at, 0, 1), Ok(()));
+    let stray = Stray {
+        at: 0x5000_0000,
+        reach: Reach::Store,
+    };
+    assert_eq!(memory.take_stray(), Some(stray));
 }
 
 #[test]

@@ -177,7 +177,7 @@ struct Case {
     pages: u64,
 }
 
-const CASES: [Case; 4] = [
+const CASES: [Case; 7] = [
     Case {
         name: "map-1G-as-pages",
         setup: Bench::new,
@@ -202,6 +202,24 @@ const CASES: [Case; 4] = [
         run: free,
         pages: PAGES,
     },
+    Case {
+        name: "protect-1G-of-pages",
+        setup: Bench::mapped,
+        run: protect,
+        pages: PAGES,
+    },
+    Case {
+        name: "write-protect-1G",
+        setup: Bench::mapped,
+        run: write_protect,
+        pages: PAGES,
+    },
+    Case {
+        name: "clear-young-1G",
+        setup: Bench::mapped,
+        run: clear_young,
+        pages: PAGES,
+    },
 ];
 
 fn unmap_gib(bench: &mut Bench) {
@@ -220,6 +238,30 @@ fn unmap_entries(bench: &mut Bench) {
 
 fn free(bench: &mut Bench) {
     bench.vm.free(&mut bench.cpu);
+}
+
+fn protect(bench: &mut Bench) {
+    let read_only = Prot {
+        read: true,
+        write: false,
+        execute: Execute::Never,
+    };
+    bench
+        .vm
+        .protect(&mut bench.cpu, Ipa::new(0), GIB, read_only)
+        .expect("nothing is cut");
+}
+
+fn write_protect(bench: &mut Bench) {
+    bench
+        .vm
+        .write_protect(&mut bench.cpu, Ipa::new(0), GIB)
+        .expect("the range is legal");
+}
+
+fn clear_young(bench: &mut Bench) {
+    let young = bench.vm.clear_young(&mut bench.cpu, Ipa::new(0), GIB);
+    assert_eq!(young, Ok(true));
 }
 
 /// Collection is switched on by the name of this function.

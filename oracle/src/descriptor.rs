@@ -8,6 +8,10 @@ use crate::params::{FINAL_LEVEL, WalkParams};
 use crate::walk::Why;
 
 pub(crate) const ACCESS_FLAG: u64 = 1 << 10;
+/// `S2AP[1]`, and at stage 1 `AP[2]`, where DBM makes it the dirty state.
+pub(crate) const DIRTY: u64 = 1 << 7;
+/// DBM, the Dirty Bit Modifier.
+pub(crate) const MODIFIER: u64 = 1 << 51;
 /// The Contiguous bit, which makes a leaf's meaning depend on its place.
 pub(crate) const CONTIGUOUS: u64 = 1 << 52;
 
@@ -127,12 +131,9 @@ impl WalkParams {
         address >> self.output_bits != 0
     }
 
-    /// AArch64.ContiguousBit, ContiguousSize: binary logarithm of the entries in a
-    /// contiguous region, where the bit acts at this level and is set.
-    const fn contiguous_bits(&self, level: i8, descriptor: u64) -> Option<u8> {
-        if descriptor & CONTIGUOUS == 0 {
-            return None;
-        }
+    /// AArch64.ContiguousSize: binary logarithm of the entries in a contiguous region,
+    /// where the bit acts at this level.
+    pub(crate) const fn contiguous_bits(&self, level: i8) -> Option<u8> {
         match (self.granule, level) {
             (Granule::K4, 1..=3) => Some(4),
             (Granule::K16, 2) | (Granule::K64, 2 | 3) => Some(5),
@@ -152,8 +153,10 @@ impl WalkParams {
         input: u64,
     ) -> Result<u64, Unusable> {
         let lsb = self.lsb(level);
-        if let Some(bits) = self.contiguous_bits(level, descriptor) {
-            // AArch64.ContiguousBitFaults, StageOA
+        if descriptor & CONTIGUOUS != 0
+            && let Some(bits) = self.contiguous_bits(level)
+        {
+            // AArch64.ContiguousBit, AArch64.ContiguousBitFaults, StageOA
             let disagreement = (base ^ input) >> lsb & ((1 << bits) - 1);
             if lsb + bits > self.input_bits || disagreement != 0 {
                 return Err(Unusable::Open(Why::Contiguous));
@@ -178,6 +181,6 @@ impl WalkParams {
 
     /// Whether hardware keeps the dirty state of this leaf: HA, HD and DBM.
     pub(crate) const fn has_dirty_state(&self, descriptor: u64) -> bool {
-        self.hardware_dirty_state && descriptor >> 51 & 1 != 0
+        self.hardware_dirty_state && descriptor & MODIFIER != 0
     }
 }

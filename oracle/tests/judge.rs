@@ -351,7 +351,7 @@ fn a_verdict_fits_a_screen_and_puts_the_cause_first() {
   walk       ends: pa=0x50000000 rw- attributes=0xff sh=3 level=3
   reach      0x1000 bytes are mapped wrongly
   rule       docs/contract.md, M15
-  pages      58 free, 2 cached, 2 in roots, 2 in tables, 0 unlinked",
+  pages      58 free, 2 cached, 2 in roots, 2 in tables, 0 built, 0 unlinked",
         verdict.id()
     );
     assert_eq!(verdict.to_string(), expected);

@@ -63,12 +63,11 @@ impl Display for Attributes {
         if self.field(10, 1) == 0 {
             f.write_str(" AF=0")?;
         }
-        if self.is_writable_clean() {
-            f.write_str(" clean")?;
+        if self.field(51, 1) == 1 {
+            f.write_str(if write { " dirty" } else { " clean" })?;
         }
         for (name, low, bits) in [
             ("FnXS", 11, 1),
-            ("DBM", 51, 1),
             ("Contig", 52, 1),
             ("SW", 55, 4),
             ("high", 59, 5),

@@ -3,7 +3,6 @@
 
 use arbitrary::{Result, Unstructured};
 use ops::{Granule, Machine, Pool, Regime, Window};
-use oracle::model::legal;
 
 use super::{Shape, weighted};
 use crate::translate;
@@ -19,6 +18,7 @@ const REGIMES: [(u32, Regime); 4] = [
 /// Bits of `Machine::options` that change what is legal.
 const LPA2_4K: u16 = 1;
 const LPA2_16K: u16 = 1 << 1;
+const TTST: u16 = 1 << 2;
 const DS: u16 = 1 << 14;
 
 /// A machine on which sequences can run; about one in twenty cannot create a VM.
@@ -78,7 +78,8 @@ fn options(u: &mut Unstructured<'_>, granule: Granule) -> Result<u16> {
     }
     let bbm = weighted(u, &[(2, 0), (1, 1 << 12), (3, 2 << 12)])?;
     let all = u.arbitrary::<u16>()? & u.arbitrary::<u16>()?;
-    let options = all & !(3 << 12) & !DS | bbm;
+    let ttst = u.arbitrary::<u16>()? & TTST;
+    let options = all & !(3 << 12) & !DS | bbm | ttst;
     let lpa2 = match granule {
         Granule::K4 => LPA2_4K,
         Granule::K16 => LPA2_16K,
@@ -94,9 +95,12 @@ fn options(u: &mut Unstructured<'_>, granule: Granule) -> Result<u16> {
 
 /// The machine with sizes out of all that are legal for it.
 fn sized(u: &mut Unstructured<'_>, machine: Machine) -> Result<Machine> {
+    // Few of all sizes need FEAT_TTST.
+    let is_small = machine.features.ttst && u.ratio(1, 2)?;
+    let sizes = if is_small { 16..=24 } else { 16..=52 };
     let starts = [-1, 0, 1, 2, 3];
     let machines = starts.into_iter().flat_map(|start| {
-        (16..=52).map(move |ipa_bits| Machine {
+        sizes.clone().map(move |ipa_bits| Machine {
             start_level: Some(start),
             ipa_bits,
             ..machine
@@ -122,14 +126,7 @@ fn sized(u: &mut Unstructured<'_>, machine: Machine) -> Result<Machine> {
 /// Whether the architecture allows the machine's configuration, so that VMs can
 /// be created on it.
 pub(crate) fn is_legal(machine: &Machine) -> bool {
-    let granule = translate::granule(machine.granule);
-    legal::check(
-        granule,
-        machine.start_level,
-        machine.ipa_bits,
-        machine.pa_bits,
-    )
-    .is_ok()
+    translate::configuration(machine).is_some()
 }
 
 /// Any configuration, near the legal ones: most of them are not.

@@ -203,7 +203,11 @@ mod tests {
             ipa_bits: 52,
             ..Machine::PLAIN.with_options(1 | 1 << 14)
         };
-        let shape = Shape::new(&wide);
+        assert_eq!(Shape::new(&wide).start_level, 0);
+        let shape = Shape::new(&Machine {
+            start_level: Some(-1),
+            ..wide
+        });
         assert_eq!((shape.start_level, shape.output()), (-1, 1 << 52));
         assert_eq!(shape.leaf_for(1 << 40), 1 << 39);
         assert_eq!(shape.leaves_below(-1, false), 512);

@@ -6,14 +6,14 @@ use super::{Descriptor, Format};
 pub(super) const MEM_ATTR: u64 = 0b1111 << 2;
 /// Clear for every device type, with FEAT_S2FWB and without.
 pub(super) const MEM_ATTR_TYPE: u64 = 0b1100 << 2;
-pub(super) const S2AP_READ: u64 = 1 << 6;
+const S2AP_READ: u64 = 1 << 6;
 pub(super) const S2AP_WRITE: u64 = 1 << 7;
 pub(super) const SH_INNER: u64 = 0b11 << 8;
 pub(super) const ACCESS_FLAG: u64 = 1 << 10;
 /// Dirty bit modifier: hardware may set `S2AP[1]`.
 pub(super) const DBM: u64 = 1 << 51;
 pub(super) const CONTIGUOUS: u64 = 1 << 52;
-pub(super) const EXECUTE_NEVER: u64 = 0b11 << EXECUTE_NEVER_SHIFT;
+const EXECUTE_NEVER: u64 = 0b11 << EXECUTE_NEVER_SHIFT;
 const EXECUTE_NEVER_SHIFT: u32 = 53;
 pub(super) const SOFTWARE: u64 = 0b1111 << SOFTWARE_SHIFT;
 pub(super) const SOFTWARE_SHIFT: u32 = 55;
@@ -179,7 +179,7 @@ impl Attributes {
         if let Err(error) = check_prot(format, prot, memory.is_device()) {
             return Err(error);
         }
-        let permissions = permission_bits(format, prot);
+        let Permissions(permissions) = Permissions::new(format, prot);
         let Some(software) = software_field(software) else {
             return Err(AttributesError::Software(software));
         };
@@ -212,23 +212,51 @@ pub(super) const fn check_prot(
     Ok(())
 }
 
-/// `S2AP`, `DBM` and `XN` of a leaf through which nothing was stored yet.
-pub(super) const fn permission_bits(format: &Format, prot: Prot) -> u64 {
-    // With VTCR_EL2.HD, DBM makes a leaf writable, and a store sets S2AP[1].
-    let writable = if format.hardware_dirty() {
-        DBM
-    } else {
-        S2AP_WRITE
-    };
-    let read = if prot.read { S2AP_READ } else { 0 };
-    let write = if prot.write { writable } else { 0 };
-    let execute_never = match prot.execute {
+/// The permission bits of a leaf: `S2AP`, `DBM` and `XN`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permissions(u64);
+
+impl Permissions {
+    const MASK: u64 = S2AP_READ | S2AP_WRITE | DBM | EXECUTE_NEVER;
+
+    /// The bits of a leaf through which nothing was stored yet.
+    pub(super) const fn new(format: &Format, prot: Prot) -> Permissions {
+        // With VTCR_EL2.HD, DBM makes a leaf writable, and a store sets S2AP[1].
+        let writable = if format.hardware_dirty() {
+            DBM
+        } else {
+            S2AP_WRITE
+        };
+        let read = if prot.read { S2AP_READ } else { 0 };
+        let write = if prot.write { writable } else { 0 };
+        Permissions(read | write | execute_never(prot.execute))
+    }
+
+    /// A leaf with these permissions: see `Descriptor::with_permissions`.
+    #[inline]
+    pub(super) const fn of(self, leaf: Descriptor) -> Descriptor {
+        let bits = if leaf.is_device() {
+            self.0 & !EXECUTE_NEVER | execute_never(Execute::Never)
+        } else {
+            self.0
+        };
+        let record = if bits & leaf.0 & DBM != 0 {
+            leaf.0 & S2AP_WRITE
+        } else {
+            0
+        };
+        Descriptor(leaf.0 & !Permissions::MASK | bits | record)
+    }
+}
+
+const fn execute_never(execute: Execute) -> u64 {
+    let field = match execute {
         Execute::Both => 0b00,
         Execute::El0 => 0b01,
         Execute::Never => 0b10,
         Execute::El1 => 0b11,
     };
-    read | write | execute_never << EXECUTE_NEVER_SHIFT
+    field << EXECUTE_NEVER_SHIFT
 }
 
 pub(super) const fn software_field(software: u8) -> Option<u64> {

@@ -2,8 +2,7 @@
 //! DS, permissions and memory types by features.
 
 use super::attributes::{
-    Attributes, AttributesError, CONTIGUOUS, DBM, EXECUTE_NEVER, Execute, MemoryType, Prot,
-    S2AP_READ, S2AP_WRITE, SH_INNER, check_prot, permission_bits,
+    Attributes, AttributesError, CONTIGUOUS, MemoryType, Permissions, Prot, SH_INNER, check_prot,
 };
 use super::{Descriptor, TABLE_OR_PAGE, VALID};
 use crate::addr::Pa;
@@ -87,26 +86,10 @@ impl Format {
         check_prot(self, prot, memory.is_device())
     }
 
-    /// A leaf with other permissions; a device's gets no permission to fetch. A
-    /// store that was recorded stays recorded where the new permissions still let
-    /// hardware record them.
-    #[inline]
+    /// The bits for permissions that were checked.
     #[must_use]
-    pub const fn with_prot(&self, leaf: Descriptor, prot: Prot) -> Descriptor {
-        let prot = if leaf.is_device() {
-            let execute = Execute::Never;
-            Prot { execute, ..prot }
-        } else {
-            prot
-        };
-        let permissions = permission_bits(self, prot);
-        let record = if permissions & leaf.0 & DBM != 0 {
-            leaf.0 & S2AP_WRITE
-        } else {
-            0
-        };
-        let rest = leaf.0 & !(S2AP_READ | S2AP_WRITE | DBM | EXECUTE_NEVER);
-        Descriptor(rest | permissions | record)
+    pub const fn permissions(&self, prot: Prot) -> Permissions {
+        Permissions::new(self, prot)
     }
 
     /// Shareability of normal memory. With DS it is `VTCR_EL2.SH0`, and these bits

@@ -8,7 +8,7 @@
 mod attributes;
 mod format;
 
-pub use attributes::{Attributes, AttributesError, Execute, MemoryType, Prot};
+pub use attributes::{Attributes, AttributesError, Execute, MemoryType, Permissions, Prot};
 pub use format::Format;
 
 use crate::geometry::Level;
@@ -184,6 +184,14 @@ impl Descriptor {
     #[must_use]
     pub const fn without_write(self) -> Descriptor {
         Descriptor(self.0 & !(S2AP_WRITE | DBM))
+    }
+
+    /// With other permissions; a device's leaf gets none to fetch. A store that was
+    /// recorded stays recorded where hardware can still record them.
+    #[inline]
+    #[must_use]
+    pub const fn with_permissions(self, permissions: Permissions) -> Descriptor {
+        permissions.of(self)
     }
 
     /// As it was made: with the access flag set and, where hardware records

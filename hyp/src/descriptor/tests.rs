@@ -75,7 +75,7 @@ fn device_memory_is_never_executable() {
     );
     let page = page(&format, 0x900_0000, DATA, MemoryType::DeviceNgnre);
     assert_eq!(page.raw(), 0x0040_0000_0900_04c7);
-    assert_eq!(format.with_prot(page, ALL), page);
+    assert_eq!(page.with_permissions(format.permissions(ALL)), page);
 }
 
 #[test]
@@ -175,12 +175,12 @@ fn hardware_dirty_state_starts_clean_and_stays_recorded() {
     let dirty = Descriptor::from_raw(clean.raw() | 1 << 7).without_young();
     assert!(dirty.is_dirty());
     assert_eq!(dirty.as_made(), clean);
-    assert!(format.with_prot(dirty, DATA).is_dirty());
+    assert!(dirty.with_permissions(format.permissions(DATA)).is_dirty());
     let read_only = Prot {
         write: false,
         ..ALL
     };
-    let taken = format.with_prot(dirty, read_only);
+    let taken = dirty.with_permissions(format.permissions(read_only));
     assert!(!taken.is_writable() && !taken.is_dirty());
     assert!(!dirty.without_write().is_dirty());
     assert_eq!(

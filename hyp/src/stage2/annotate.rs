@@ -58,7 +58,7 @@ impl<P: Platform, S: PageSource> Content<P, S> for Annotation {
     /// the invalidation at the end.
     fn write(&self, editor: &mut Editor<'_, '_, P, S>, run: &Run, count: u16) {
         editor.isolate(run.covered_by(count), |_, _| true);
-        let mut made = 0;
+        let (mut replaced, mut made) = (0, 0);
         let mut slot = Slot::of(run, 0);
         for _ in 0..count {
             let found = editor.read(slot.at);
@@ -67,9 +67,12 @@ impl<P: Platform, S: PageSource> Content<P, S> for Annotation {
                 made += 1;
             } else if found != self.0 {
                 editor.remove_entry(run, slot, found, self.0);
+                replaced += 1;
             }
             slot = slot.next(run);
         }
-        editor.made(run, count, made);
+        if made + replaced > 0 {
+            editor.made(run, count, made);
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! operations that do the same to each leaf of a range. Section W.
 
 use super::editor::Editor;
-use crate::addr::IpaRange;
+use crate::addr::{Ipa, IpaRange};
 use crate::descriptor::{Descriptor, Kind};
 use crate::geometry::Level;
 use crate::pages::PageSource;
@@ -30,7 +30,7 @@ impl<P: Platform, S: PageSource> Editor<'_, '_, P, S> {
     pub(super) fn change_leaves(
         &mut self,
         range: IpaRange,
-        change: impl Fn(Descriptor) -> Descriptor,
+        mut change: impl FnMut(Descriptor) -> Descriptor,
     ) {
         self.isolate(range, |_, found| change(found) != found);
         self.change_entries(range, |_, found| {
@@ -73,21 +73,22 @@ where
 
     fn visit(&mut self, run: &mut Run) -> Result<Option<Table>, Infallible> {
         let level = run.table().level;
-        let entries = run.overlapped_entries();
-        let mut slot = Slot::of(run, 0);
-        let mut changed = false;
-        for index in 0..entries {
-            let found = self.editor.read(slot.at);
-            if found.kind(level) == Kind::Table {
-                self.pass(run, index, changed);
-                return Ok(Some(self.editor.space.child(found, level)));
+        while !run.range().is_empty() {
+            let found = self.editor.read(run.at());
+            match found.kind(level) {
+                Kind::Table => return Ok(Some(self.editor.space.child(found, level))),
+                Kind::Leaf => {
+                    let leaves = self.change_leaves(run);
+                    run.skip(leaves);
+                }
+                Kind::Invalid => {
+                    if found != Descriptor::INVALID {
+                        self.change_mark(run, found);
+                    }
+                    run.skip(1);
+                }
             }
-            if found != Descriptor::INVALID {
-                changed |= self.change_entry(run, slot, found);
-            }
-            slot = slot.next(run);
         }
-        self.pass(run, entries, changed);
         Ok(None)
     }
 
@@ -102,36 +103,61 @@ where
     S: PageSource,
     F: FnMut(Level, Descriptor) -> Descriptor,
 {
-    /// Goes on behind entries that were handled.
-    fn pass(&mut self, run: &mut Run, entries: u16, changed: bool) {
-        if changed {
-            self.editor.stored_in(run, entries);
+    /// Changes the leaves in a row with which `run` begins, and returns how many there
+    /// are.
+    fn change_leaves(&mut self, run: &Run) -> u16 {
+        let (platform, space) = (self.editor.cpu.platform(), *self.editor.space);
+        let (level, most) = (run.table().level, run.overlapped_entries());
+        let mut slot = Slot::of(run, 0);
+        // Leaves from here up to `slot` are stale.
+        let mut stale = slot.ipa;
+        let (mut leaves, mut stored) = (0, false);
+        while leaves < most {
+            let mut found = space.read(platform, slot.at);
+            if found.kind(level) != Kind::Leaf {
+                break;
+            }
+            let mut new = (self.change)(level, found);
+            while new != found
+                && let Err(now) = space.exchange(platform, slot.at, found, new)
+            {
+                found = now;
+                new = (self.change)(level, found);
+            }
+            stored |= new != found;
+            if !new.is_dirty() {
+                self.editor.report(slot.ipa, run.entry_bytes(), found);
+            }
+            let next = slot.next(run);
+            // An entry whose access flag is clear is never cached (G3).
+            if new == found || new == found.with_young() {
+                self.add_leaves(level, stale, slot.ipa);
+                stale = next.ipa;
+            }
+            slot = next;
+            leaves += 1;
         }
-        run.skip(entries);
+        self.add_leaves(level, stale, slot.ipa);
+        if stored {
+            self.editor.stored_in(run, leaves);
+        }
+        leaves
     }
 
-    /// Changes one entry, and returns whether anything was stored.
+    /// Leaves from `start` to `end` have changed in place.
     #[inline]
-    fn change_entry(&mut self, run: &Run, slot: Slot, mut found: Descriptor) -> bool {
-        let level = run.table().level;
-        let new = loop {
-            let new = (self.change)(level, found);
-            if new == found {
-                return false;
-            }
-            match self.editor.exchange(slot.at, found, new) {
-                Ok(()) => break new,
-                Err(now) => found = now,
-            }
-        };
-        // An entry whose access flag is clear is never cached (G3).
-        if found.is_valid() && new != found.with_young() {
-            let pending = &mut self.editor.pending;
-            pending.add_leaves(slot.ipa, run.entry_bytes(), level);
+    fn add_leaves(&mut self, level: Level, start: Ipa, end: Ipa) {
+        let stale = IpaRange::between(start, end);
+        if !stale.is_empty() {
+            self.editor.pending.add_leaves(start, stale.bytes(), level);
         }
-        if !new.is_dirty() {
-            self.editor.report(slot.ipa, run.entry_bytes(), found);
+    }
+
+    /// Changes the mark with which `run` begins.
+    fn change_mark(&mut self, run: &Run, found: Descriptor) {
+        let new = (self.change)(run.table().level, found);
+        if new != found {
+            self.editor.make(run.at(), new);
         }
-        true
     }
 }

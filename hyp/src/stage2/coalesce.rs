@@ -96,7 +96,8 @@ impl<P: Platform, S: PageSource> Editor<'_, '_, P, S> {
                 .add_subtree(run.entry_start(), run.entry_bytes());
         } else {
             let link = self.space.format.table(table.page);
-            self.break_entry(run.at(), link, Descriptor::INVALID);
+            self.space
+                .break_entry(self.cpu.platform(), run.at(), link, Descriptor::INVALID);
             self.stored_in(run, 1);
             self.pending
                 .add_subtree(run.entry_start(), run.entry_bytes());

@@ -65,7 +65,9 @@ impl<P: Platform, S: PageSource> Editor<'_, '_, P, S> {
         let covered = group.covered_by(entries);
         let first = self.read(group.at());
         self.each_slot(&group, |editor, slot| {
-            editor.break_entry(slot.at, first, Descriptor::INVALID);
+            editor
+                .space
+                .break_entry(editor.cpu.platform(), slot.at, first, Descriptor::INVALID);
         });
         self.stored_in(&group, entries);
         self.pending

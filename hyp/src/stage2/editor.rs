@@ -98,36 +98,6 @@ impl<'e, 'c, P: Platform, S: PageSource> Editor<'e, 'c, P, S> {
         self.stored = true;
     }
 
-    /// Exchanges an entry that holds `old` for `new`. Where hardware has changed it
-    /// since it was read, the error is what it holds, and nothing has changed (H4).
-    #[inline]
-    pub(super) fn exchange(
-        &self,
-        at: Pa,
-        old: Descriptor,
-        new: Descriptor,
-    ) -> Result<(), Descriptor> {
-        let platform = self.cpu.platform();
-        if self.space.is_updated_by_hardware() && old.is_valid() {
-            let exchanged = platform.compare_exchange(at, old.raw(), new.raw());
-            return exchanged.map_err(Descriptor::from_raw);
-        }
-        platform.store_release(at, new.raw());
-        Ok(())
-    }
-
-    /// Stores an invalid descriptor over an entry that was read as `found`, and
-    /// returns what it held in the end: hardware may have set flags since (H4).
-    #[inline]
-    pub(super) fn break_entry(&self, at: Pa, found: Descriptor, invalid: Descriptor) -> Descriptor {
-        let platform = self.cpu.platform();
-        if self.space.is_updated_by_hardware() && found.is_valid() {
-            return Descriptor::from_raw(platform.swap(at, invalid.raw()));
-        }
-        platform.store(at, invalid.raw());
-        found
-    }
-
     /// Tells the dirty log of a leaf, valid or softened, that is gone for good with
     /// what it had recorded. Clause H3.
     #[inline]
@@ -154,7 +124,9 @@ impl<'e, 'c, P: Platform, S: PageSource> Editor<'e, 'c, P, S> {
             // A mark: no walker has ever used it.
             Kind::Invalid => {}
         }
-        let gone = self.break_entry(slot.at, found, invalid);
+        let gone = self
+            .space
+            .break_entry(self.cpu.platform(), slot.at, found, invalid);
         self.report(slot.ipa, run.entry_bytes(), gone);
     }
 
@@ -166,11 +138,13 @@ impl<'e, 'c, P: Platform, S: PageSource> Editor<'e, 'c, P, S> {
             // Hardware goes on to record stores in leaves until they are broken
             // themselves.
             self.remove_below(child, IpaRange::between(slot.ipa, slot.ipa.forward(bytes)));
-            self.break_entry(slot.at, found, invalid);
+            self.space
+                .break_entry(self.cpu.platform(), slot.at, found, invalid);
             self.pending.add_table(slot.ipa, bytes);
             self.pending.retire(self.cpu.pages(), child.page);
         } else {
-            self.break_entry(slot.at, found, invalid);
+            self.space
+                .break_entry(self.cpu.platform(), slot.at, found, invalid);
             self.pending.add_subtree(slot.ipa, bytes);
             self.retire(child);
         }
@@ -217,7 +191,9 @@ impl<'e, 'c, P: Platform, S: PageSource> Editor<'e, 'c, P, S> {
             if found.kind(level) != Kind::Leaf {
                 break;
             }
-            let gone = self.break_entry(slot.at, found, Descriptor::INVALID);
+            let gone =
+                self.space
+                    .break_entry(self.cpu.platform(), slot.at, found, Descriptor::INVALID);
             self.report(slot.ipa, run.entry_bytes(), gone);
             slot = slot.next(run);
             broken += 1;
@@ -232,7 +208,8 @@ impl<'e, 'c, P: Platform, S: PageSource> Editor<'e, 'c, P, S> {
     /// Unlinks a table that became empty, to which the first entry of `run` leads.
     pub(super) fn unlink_empty(&mut self, run: &Run, child: Table) {
         let table = self.space.format.table(child.page);
-        self.break_entry(run.at(), table, Descriptor::INVALID);
+        self.space
+            .break_entry(self.cpu.platform(), run.at(), table, Descriptor::INVALID);
         self.stored_in(run, 1);
         self.pending.add_table(run.entry_start(), run.entry_bytes());
         self.pending.retire(self.cpu.pages(), child.page);

@@ -6,7 +6,7 @@ use super::split::Cuts;
 use super::{Stage2, check};
 use crate::addr::{Ipa, IpaRange};
 use crate::cpu::Cpu;
-use crate::descriptor::{Descriptor, Prot};
+use crate::descriptor::{Descriptor, Execute, Prot};
 use crate::pages::PageSource;
 use crate::platform::Platform;
 
@@ -47,7 +47,12 @@ impl Stage2<'_> {
             let mut editor = Editor::new(cpu, &guest.space);
             let split = editor.split_ends(range, Cuts::Blocks);
             if split.is_ok() {
-                editor.change_prot(range, |_| prot);
+                let permissions = guest.space.format.permissions(prot);
+                let change = |leaf: Descriptor| leaf.with_permissions(permissions);
+                if prot.execute != Execute::Never {
+                    editor.maintain_new_code(range, change);
+                }
+                editor.change_leaves(range, change);
             }
             editor.finish();
             split
@@ -69,10 +74,14 @@ impl Stage2<'_> {
             check::prot(guest, prot)?;
             check::address(&guest.space.geometry, ipa)?;
             let leaf = guest.space.leaf_at(cpu.platform(), ipa)?;
-            guest.space.format.check_prot(prot, leaf.memory())?;
+            let format = guest.space.format;
+            format.check_prot(prot, leaf.memory())?;
+            let permissions = format.permissions(leaf.prot().union(prot));
+            let change = |leaf: Descriptor| leaf.with_permissions(permissions);
             let mut editor = Editor::new(cpu, &guest.space);
             let page = guest.space.page_around(ipa);
-            editor.change_prot(page, |before| before.union(prot));
+            editor.maintain_new_code(page, change);
+            editor.change_leaves(page, change);
             editor.finish();
             Ok(())
         })
@@ -80,21 +89,6 @@ impl Stage2<'_> {
 }
 
 impl<P: Platform, S: PageSource> Editor<'_, '_, P, S> {
-    /// Gives each leaf that `range` overlaps the permissions that `prot` makes of its
-    /// own. What has them already is not stored.
-    fn change_prot(&mut self, range: IpaRange, prot: impl Fn(Prot) -> Prot) {
-        let format = self.space.format;
-        let change = |leaf: Descriptor| {
-            let (before, after) = (leaf.prot(), prot(leaf.prot()));
-            if after == before {
-                return leaf;
-            }
-            format.with_prot(leaf, after)
-        };
-        self.maintain_new_code(range, change);
-        self.change_leaves(range, change);
-    }
-
     /// Clause K2 for leaves that are to permit execution where they did not.
     fn maintain_new_code(&mut self, range: IpaRange, change: impl Fn(Descriptor) -> Descriptor) {
         let (platform, space) = (self.cpu.platform(), self.space);

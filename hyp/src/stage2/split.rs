@@ -111,13 +111,14 @@ impl<P: Platform, S: PageSource> Editor<'_, '_, P, S> {
         let entries = self.space.geometry.granule().entries();
         self.cpu.pages().add_references(page, entries);
         let table = Table { page, level };
+        if found.is_contiguous() {
+            // Clause O2: the rest of its group may not keep the hint.
+            self.break_group(run);
+        }
+        let found = found.without_contiguous();
         if !found.is_valid() {
             self.fill(table, found);
             self.make(run.at(), self.space.format.table(page));
-        } else if found.is_contiguous() {
-            // Clause O2: the rest of its group may not keep the hint.
-            self.break_group(run);
-            self.split_through_invalid(run, table, found.without_contiguous());
         } else if self.space.geometry.features().bbm >= 2 {
             self.split_in_place(run, table, found);
         } else {
@@ -129,7 +130,9 @@ impl<P: Platform, S: PageSource> Editor<'_, '_, P, S> {
     /// Clause G4: block, invalid, table.
     fn split_through_invalid(&mut self, run: &Run, table: Table, block: Descriptor) {
         self.fill(table, block);
-        let last = self.break_entry(run.at(), block, Descriptor::INVALID);
+        let last =
+            self.space
+                .break_entry(self.cpu.platform(), run.at(), block, Descriptor::INVALID);
         self.stored_in(run, 1);
         self.add_block(run);
         self.flush();
@@ -145,7 +148,10 @@ impl<P: Platform, S: PageSource> Editor<'_, '_, P, S> {
     fn split_in_place(&mut self, run: &Run, table: Table, mut block: Descriptor) {
         let link = self.space.format.table(table.page);
         self.fill(table, block);
-        while let Err(now) = self.exchange(run.at(), block, link) {
+        while let Err(now) = self
+            .space
+            .exchange(self.cpu.platform(), run.at(), block, link)
+        {
             block = now;
             self.fill(table, block);
         }

@@ -9,7 +9,6 @@ use crate::cpu::Cpu;
 use crate::descriptor::Descriptor;
 use crate::pages::PageSource;
 use crate::platform::Platform;
-use core::cell::Cell;
 
 impl Stage2<'_> {
     /// Whether any leaf that a range overlaps is young. Clause W6.
@@ -41,12 +40,12 @@ impl Stage2<'_> {
         bytes: u64,
     ) -> Result<bool, Error> {
         self.edit_range(cpu, ipa, bytes, |editor, range| {
-            let young = Cell::new(false);
+            let mut young = false;
             editor.change_leaves(range, |leaf| {
-                young.set(young.get() || leaf.is_young());
+                young |= leaf.is_young();
                 leaf.without_young()
             });
-            Ok(young.get())
+            Ok(young)
         })
     }
 

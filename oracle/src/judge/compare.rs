@@ -86,9 +86,18 @@ impl<M: Memory + ?Sized> Views<'_, M> {
                     Answer::Unpredictable(_) => {}
                 }
             }
+            (Meaning::Old { level }, Answer::Translation(found)) => {
+                let what = format!("the leaf at IPA {ipa:#x} is young");
+                let finding = self.finding(Class::WrongFault, ipa, what);
+                let demanded = format!("AccessFlag level={level}");
+                return Err(finding.differs("result", demanded, format!("pa={:#x}", found.pa)));
+            }
             (_, Answer::Translation(found)) => return Err(self.not_given(ipa, &found)),
             (Meaning::Unmapped { fault_level }, Answer::Fault(fault)) => {
                 self.unmapped(ipa, fault_level, &fault)?;
+            }
+            (Meaning::Old { level }, Answer::Fault(fault)) => {
+                self.takes(ipa, FaultKind::AccessFlag, level, &fault)?;
             }
             (Meaning::OutOfRange, Answer::Fault(fault)) => {
                 if fault.kind != FaultKind::Stage1AddressSize {
@@ -189,9 +198,6 @@ impl<M: Memory + ?Sized> Views<'_, M> {
     }
 
     fn unmapped(&self, ipa: u64, level: i8, fault: &Fault) -> Result<(), Finding> {
-        if fault.kind == FaultKind::Translation && fault.level == level {
-            return Ok(());
-        }
         if self.holds_empty_table(level, fault) {
             let what = format!(
                 "an empty level {} table stays linked at IPA {ipa:#x}",
@@ -202,12 +208,20 @@ impl<M: Memory + ?Sized> Views<'_, M> {
             let demanded = self.model.tables(self.vm).to_string();
             return Err(finding.differs("tables", demanded, self.tables_held.to_string()));
         }
+        self.takes(ipa, FaultKind::Translation, level, fault)
+    }
+
+    /// Every access takes this fault.
+    fn takes(&self, ipa: u64, kind: FaultKind, level: i8, fault: &Fault) -> Result<(), Finding> {
+        if (fault.kind, fault.level) == (kind, level) {
+            return Ok(());
+        }
         let what = format!(
             "an access to IPA {ipa:#x} takes a {:?} fault at level {}",
             fault.kind, fault.level
         );
         let finding = self.finding(Class::WrongFault, ipa, what);
-        let demanded = format!("Translation level={level}");
+        let demanded = format!("{kind:?} level={level}");
         Err(finding.differs("fault", demanded, shown(fault)))
     }
 }

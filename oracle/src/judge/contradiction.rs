@@ -125,10 +125,11 @@ fn recount(tables: &Tables) -> PageCounts {
             State::Cached => counts.cached += 1,
             State::Root => counts.roots += 1,
             State::Linked { .. } => counts.linked += 1,
+            State::Built => counts.built += 1,
             State::Unlinked => counts.unlinked += 1,
         }
     }
-    let used = counts.cached + counts.roots + counts.linked + counts.unlinked;
+    let used = counts.cached + counts.roots + counts.linked + counts.built + counts.unlinked;
     let all = u32::try_from(tables.len()).unwrap_or(u32::MAX);
     counts.free = all.saturating_sub(used);
     counts

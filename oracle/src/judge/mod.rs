@@ -17,26 +17,38 @@
 //! say differently is found there as well, and again before a difference in a
 //! translation is put down to the subject.
 
+mod caches;
+mod clauses;
 mod compare;
+mod conflict;
 mod contradiction;
+mod dirty;
+mod entries;
 mod explain;
+mod leaf;
 mod observer;
 mod registers;
+mod stored;
 mod whole;
 mod writers;
 
 use crate::arch::Features;
 use crate::event::{Event, Record};
-use crate::ledger::{Live, Place, State, Work, next_nonzero};
+use crate::ledger::{State, Work};
 use crate::model::{self, Model};
-use crate::operation::{AccessKind, Machine, Operation, Outcome};
+use crate::operation::{AccessKind, Action, Machine, Operation, Outcome};
 use crate::protocol::{Discipline, InPlace};
 use crate::verdict::{Class, Finding};
-use crate::walk::{Access, Answer, Entry, Memory, Registers, Stage2, Why};
+use crate::walk::{Access, Answer, FaultKind, Memory, Registers, Stage2, Why};
 
+use caches::Caches;
 use compare::Views;
+use conflict::Conflict;
+use dirty::Told;
+use entries::Entries;
+use leaf::LeafFormat;
 pub use observer::Observer;
-use registers::{Writes, check_leaf};
+use registers::Writes;
 use whole::View;
 use writers::Writers;
 
@@ -44,13 +56,19 @@ use writers::Writers;
 /// so that an answer's attributes show what stage 2 says.
 pub const HCR: u64 = 1 << 31 | 1 << 12 | 1;
 
+/// [`HCR`] as a machine has it: with FWB where FEAT_S2FWB is in use.
+pub fn hcr(machine: &Machine) -> u64 {
+    HCR | u64::from(machine.features.fwb) << 46
+}
+
 /// The number of the first operation, where the caller gives none.
 const FIRST_NUMBER: usize = 1;
 
 /// What a judged operation adds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judged {
-    /// The walker's answer of an access, with [`HCR`].
+    /// The walker's answer of an access, with [`hcr`]. Where it has an update that memory
+    /// does not hold yet, the caller is to store it, in the place of hardware.
     pub access: Option<Answer>,
     /// Translations that were compared.
     pub compared: u32,
@@ -62,7 +80,6 @@ pub struct Judged {
 #[derive(Clone, Debug)]
 pub struct Judge {
     machine: Machine,
-    features: Features,
     /// R1; 0 where the configuration is illegal.
     vtcr: u64,
     model: Model,
@@ -71,6 +88,9 @@ pub struct Judge {
     vms: Vec<(usize, u64)>,
     writes: Writes,
     writers: Writers,
+    caches: Caches,
+    told: Told,
+    conflict: Conflict,
     /// What the caller counts the next operation as.
     number: usize,
     /// The operation that is being judged, and whether the model has applied it.
@@ -85,32 +105,35 @@ struct Tally {
 
 fn features(machine: &Machine) -> Features {
     Features {
+        pa_bits: machine.pa_bits,
+        granule_16k: true,
         bbm: machine.bbm,
-        ..Features::of_contract(machine.pa_bits)
+        ..machine.features
     }
 }
 
-fn vtcr(model: &Model) -> u64 {
+fn vtcr(model: &Model, machine: &Machine) -> u64 {
     let configuration = model.configuration();
-    configuration.map_or(0, |c| model::registers::vtcr(&c))
+    configuration.map_or(0, |c| model::registers::vtcr(&c, machine))
 }
 
 impl Judge {
     /// Nothing has been executed on the machine.
     pub fn new(machine: Machine) -> Judge {
         let model = Model::new(&machine);
-        let features = features(&machine);
-        let vtcr = vtcr(&model);
-        let stage2 = stage2(features, vtcr, 0);
+        let vtcr = vtcr(&model, &machine);
+        let stage2 = stage2(&machine, vtcr, 0);
         Judge {
             machine,
-            features,
             vtcr,
             model,
             observer: Observer::new(&machine, stage2),
             vms: Vec::new(),
             writes: Writes::default(),
             writers: Writers::default(),
+            caches: Caches::new(&machine),
+            told: Told::default(),
+            conflict: Conflict::default(),
             number: FIRST_NUMBER,
             current: None,
         }
@@ -119,11 +142,11 @@ impl Judge {
     /// As [`Judge::new`], but keeps the buffers.
     pub fn reset(&mut self, machine: Machine) {
         self.machine = machine;
-        self.features = features(&machine);
         self.model.reset(&machine);
-        self.vtcr = vtcr(&self.model);
-        let stage2 = stage2(self.features, self.vtcr, 0);
+        self.vtcr = vtcr(&self.model, &machine);
+        let stage2 = stage2(&machine, self.vtcr, 0);
         self.observer.reset(&machine, stage2);
+        self.caches = Caches::new(&machine);
         self.vms.clear();
         self.writers.reset();
         self.number = FIRST_NUMBER;
@@ -172,13 +195,16 @@ impl Judge {
         } else {
             self.observer.ledger.end_top_up()?;
         }
+        self.caches.end(operation, outcome, &self.model)?;
         let demanded = self.model.apply(operation, supply);
         self.current = Some((*operation, true));
         check_answer(operation, demanded, outcome)?;
+        self.told.end(operation.vm(), &self.model)?;
         self.follow(operation, outcome)?;
         let protocol = &self.observer.protocol;
         self.writes.end(operation, outcome, protocol)?;
         let judged = self.check_translations(operation, outcome, memory)?;
+        self.follow_access(operation, &judged);
         self.check_accounts(operation)?;
         Ok(judged)
     }
@@ -193,6 +219,8 @@ impl Judge {
         contradiction::check_counts(&self.observer.ledger)?;
         for &(vm, _) in &self.vms {
             self.compare_space(vm, memory)?;
+            self.entries()
+                .check_all(vm, self.observer.ledger.tables(), memory)?;
         }
         whole::compare_memory(self.observer.ledger.tables(), memory)
     }
@@ -221,13 +249,25 @@ impl Judge {
         let Some(vttbr) = self.own_vttbr(vm) else {
             return Ok(());
         };
-        let stage2 = stage2(self.features, self.vtcr, vttbr);
+        let stage2 = self.stage2(vttbr);
         whole::compare_space(self.view(vm), &stage2, memory)
     }
 
     fn view(&self, vm: usize) -> View<'_> {
         let (machine, model) = (&self.machine, &self.model);
         View { machine, model, vm }
+    }
+
+    fn entries(&self) -> Entries<'_> {
+        Entries {
+            model: &self.model,
+            format: LeafFormat::new(&self.machine),
+        }
+    }
+
+    /// The walker with a VM's registers.
+    fn stage2(&self, vttbr: u64) -> Stage2 {
+        stage2(&self.machine, self.vtcr, vttbr)
     }
 
     fn own_vttbr(&self, vm: usize) -> Option<u64> {
@@ -238,21 +278,29 @@ impl Judge {
     fn begin(&mut self, operation: &Operation, cpu: u8) {
         let vm = operation.vm();
         let exists = self.model.exists(vm);
-        let work = match (operation, self.model.root_order()) {
-            (Operation::Create { .. }, Some(order)) if !exists => Work::Create { vm, order },
-            (Operation::Map { .. } | Operation::Unmap { .. }, _) if exists => Work::Change {
-                capacity: self.model.cache_capacity().unwrap_or_default().into(),
-            },
-            (Operation::Free { .. }, _) if exists => Work::Free { vm },
-            _ => Work::Other,
-        };
+        let work = self.work(operation, exists);
         let in_place = InPlace::of(operation, self.machine.bbm);
         self.observer.begin(work, in_place);
         self.writers.begin(self.number);
+        self.caches.begin();
+        self.told.begin();
+        self.conflict = Conflict::default();
         self.number = self.number.saturating_add(1);
         let own = self.own_vttbr(vm);
         self.writes = Writes::new(self.vtcr, &self.observer.protocol, cpu, own);
         self.current = Some((*operation, false));
+    }
+
+    fn work(&self, operation: &Operation, exists: bool) -> Work {
+        let vm = operation.vm();
+        match (operation, self.model.root_order()) {
+            (Operation::Create { .. }, Some(order)) if !exists => Work::Create { vm, order },
+            (Operation::Free { .. }, _) if exists => Work::Free { vm },
+            _ if exists && tops_up(operation) => Work::Change {
+                capacity: self.model.cache_capacity().unwrap_or_default().into(),
+            },
+            _ => Work::Other,
+        }
     }
 
     fn event(
@@ -265,36 +313,18 @@ impl Judge {
         let tables = self.observer.ledger.tables();
         self.writers.event(&record.event, tables);
         self.writes.event(operation, &record.event)?;
+        let tables = self.observer.ledger.tables();
+        self.caches.event(record, |at| tables.number(at).is_some());
+        self.told.event(&record.event);
         let live = self.observer.event(record)?;
+        let own = self.own_vttbr(operation.vm());
+        self.conflict.event(record, own, &self.observer.protocol);
+        self.check_exchange(operation, record, live)?;
         if let Some(live) = live {
-            self.check_leaves(&live)?;
+            self.check_leaves(operation, &live)?;
         }
         if tally.change.is_none() && self.changes(operation, &record.event) {
             tally.change = Some(record.event);
-        }
-        Ok(())
-    }
-
-    /// R4 and G7 for a descriptor that was stored, and for those in tables that it
-    /// linked.
-    fn check_leaves(&self, live: &Live) -> Result<(), Finding> {
-        let tables = self.observer.ledger.tables();
-        let check = |place: Place, descriptor| {
-            check_leaf(descriptor).map_err(|f| f.at(place.vm, place.ipa, 0))
-        };
-        if let Entry::Leaf { .. } = live.entry {
-            check(live.place, live.descriptor)?;
-        }
-        for &number in tables.joined() {
-            let level = tables.place(number).level;
-            let mut from = 0;
-            while let Some((index, descriptor)) = next_nonzero(tables.contents(number), from) {
-                from = index + 1;
-                if let Entry::Leaf { .. } = tables.entry(level, descriptor) {
-                    let at = tables.address(number) + 8 * index as u64;
-                    check(tables.entry_place(number, at), descriptor)?;
-                }
-            }
         }
         Ok(())
     }
@@ -315,9 +345,7 @@ impl Judge {
                 let state = tables.number(at).map(|number| tables.state(number));
                 state != Some(State::Cached)
             }
-            Event::Allocate { .. } => {
-                !matches!(operation, Operation::Map { .. } | Operation::Unmap { .. })
-            }
+            Event::Allocate { .. } => !tops_up(operation),
             Event::AllocateFailed { .. }
             | Event::Barrier(_)
             | Event::WriteVtcr(_)
@@ -325,6 +353,20 @@ impl Judge {
             | Event::WriteTcr(_)
             | Event::WriteTtbr0(_)
             | Event::WriteMair(_) => false,
+        }
+    }
+
+    /// Beside a Permission fault hardware may set the access flag, and need not.
+    fn follow_access(&mut self, operation: &Operation, judged: &Judged) {
+        let Operation::Access { vm, ipa, .. } = *operation else {
+            return;
+        };
+        if let Some(Answer::Fault(fault)) = judged.access
+            && fault.kind == FaultKind::Permission
+            && fault.permitted_update.is_none()
+            && self.machine.features.haf
+        {
+            self.model.hardware_made_young(vm, ipa);
         }
     }
 
@@ -337,6 +379,7 @@ impl Judge {
                 self.observer.protocol.leave(vm);
                 Ok(())
             }
+            (Operation::Conflict { vm }, Outcome::Done) => self.conflict.end(vm),
             _ => Ok(()),
         }
     }
@@ -371,7 +414,7 @@ impl Judge {
         let Some(vttbr) = self.own_vttbr(vm) else {
             return Ok(judged);
         };
-        let stage2 = stage2(self.features, self.vtcr, vttbr);
+        let stage2 = self.stage2(vttbr);
         let views = Views {
             machine: &self.machine,
             model: &self.model,
@@ -379,10 +422,16 @@ impl Judge {
             stage2: &stage2,
             memory,
             tables_held: self.observer.ledger.held_by(vm),
-            rule: promise(operation, outcome),
+            rule: clauses::promise(operation, outcome),
         };
+        let entries = self.entries();
+        // An access changes no entry but as hardware does, which may be still to come.
+        let settled = !matches!(operation, Operation::Access { .. });
         for &ipa in self.model.edges() {
             judged.compared += views.compare_all(ipa, &mut judged.not_comparable)?;
+            if settled {
+                entries.check_at(vm, ipa, &stage2, memory)?;
+            }
         }
         if let (Operation::Access { ipa, kind, .. }, Outcome::Done) = (*operation, outcome) {
             let access = match kind {
@@ -409,41 +458,37 @@ impl Judge {
     }
 }
 
-fn stage2(features: Features, vtcr: u64, vttbr: u64) -> Stage2 {
-    let hcr = HCR;
-    Stage2::new(features, Registers { vtcr, vttbr, hcr })
+/// P2.
+fn tops_up(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Map { .. }
+            | Operation::Unmap { .. }
+            | Operation::Protect { .. }
+            | Operation::Annotate { .. }
+            | Operation::Build { .. }
+            | Operation::Range {
+                action: Action::Split,
+                ..
+            }
+    )
 }
 
-/// The clause that says what addresses mean after an operation.
-fn promise(operation: &Operation, outcome: Outcome) -> &'static str {
-    match (operation, outcome) {
-        (_, Outcome::Refused(_)) => "G2",
-        (Operation::Create { .. }, _) => "C4",
-        (Operation::Map { .. }, Outcome::NoPages { .. }) => "M14",
-        (Operation::Map { .. }, _) => "M15",
-        (Operation::Unmap { .. }, Outcome::NoPages { .. }) => "U6",
-        (Operation::Unmap { .. }, _) => "U7",
-        (Operation::Free { .. }, _) => "F2",
-        (Operation::Access { .. }, _) => "A3",
-        _ => "G1",
-    }
+fn stage2(machine: &Machine, vtcr: u64, vttbr: u64) -> Stage2 {
+    let hcr = hcr(machine);
+    Stage2::new(features(machine), Registers { vtcr, vttbr, hcr })
 }
 
-/// G2, M14, U6.
+/// G2, and what each page need's clause says of nothing done.
 fn check_refused(operation: &Operation, outcome: Outcome, tally: &Tally) -> Result<(), Finding> {
-    let rule = match (outcome, operation) {
-        (Outcome::Refused(_), _) => "G2",
-        (Outcome::NoPages { done: 0, .. }, Operation::Unmap { .. }) => "U6",
-        (Outcome::NoPages { done: 0, .. }, _) => "M14",
-        _ => return Ok(()),
-    };
-    match tally.change {
-        None => Ok(()),
-        Some(event) => {
+    let rule = clauses::nothing_changed(operation, outcome);
+    match (rule, tally.change) {
+        (Some(rule), Some(event)) => {
             let what = format!("the operation answers {outcome:?}, and has done {event:x?}");
             let finding = Finding::new(Class::PartialOnError, rule, what);
             Err(finding.of(operation.vm()))
         }
+        _ => Ok(()),
     }
 }
 
@@ -451,7 +496,7 @@ fn check_answer(operation: &Operation, demanded: Outcome, outcome: Outcome) -> R
     if demanded == outcome {
         return Ok(());
     }
-    let rule = explain::clause(operation, demanded, outcome);
+    let rule = clauses::of_answer(operation, demanded, outcome);
     let what = format!("the answer is {outcome:?}, and must be {demanded:?}");
     let finding = Finding::new(Class::ReturnValue, rule, what).of(operation.vm());
     Err(finding.differs("answer", format!("{demanded:?}"), format!("{outcome:?}")))

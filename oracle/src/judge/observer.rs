@@ -1,11 +1,10 @@
 //! Ledger and protocol over the same events, in the order that each needs.
 
 use crate::event::Record;
-use crate::ledger::{Ledger, Live, Work};
+use crate::ledger::{Format, Ledger, Live, Work};
 use crate::operation::Machine;
 use crate::protocol::{InPlace, Protocol};
 use crate::verdict::Finding;
-use crate::walk::Stage2;
 
 /// What the events of a subject tell.
 #[derive(Clone, Debug)]
@@ -17,17 +16,17 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Nothing has happened. `stage2` decodes the descriptors of every VM.
-    pub fn new(machine: &Machine, stage2: Stage2) -> Observer {
+    /// Nothing has happened. `format` decodes the descriptors of every VM.
+    pub fn new(machine: &Machine, format: impl Into<Format>) -> Observer {
         Observer {
-            ledger: Ledger::new(machine, stage2),
+            ledger: Ledger::new(machine, format),
             protocol: Protocol::new(machine),
         }
     }
 
     /// As [`Observer::new`], but keeps the buffers.
-    pub fn reset(&mut self, machine: &Machine, stage2: Stage2) {
-        self.ledger.reset(machine, stage2);
+    pub fn reset(&mut self, machine: &Machine, format: impl Into<Format>) {
+        self.ledger.reset(machine, format);
         self.protocol.reset(machine);
     }
 

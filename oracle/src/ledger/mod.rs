@@ -5,7 +5,9 @@
 //! allocated, pages that nobody holds, and page sources that fail or hand out
 //! without a reason. Whether an invalidation came first is `protocol`'s.
 
+mod format;
 mod references;
+mod subtrees;
 mod supply;
 mod tables;
 
@@ -15,8 +17,10 @@ use crate::event::{Event, Record};
 use crate::model::Supply;
 use crate::operation::Machine;
 use crate::verdict::{Class, Finding, PageCounts};
-use crate::walk::{Entry, Stage2};
+use crate::walk::Entry;
 
+pub use format::Format;
+use subtrees::Subtrees;
 use supply::Purchase;
 use tables::NotLinkable;
 pub(crate) use tables::next_nonzero;
@@ -32,12 +36,24 @@ pub enum Work {
         /// Binary logarithm of the pages of its root.
         order: u8,
     },
-    /// Map or unmap in a VM that exists: the cache is topped up first.
+    /// An operation on a VM that exists which tops the cache up first (P2).
     Change {
         /// P3, in pages.
         capacity: u32,
     },
-    /// Free of a VM: its root may go.
+    /// Build in a VM: the same, and the pages that it fills stay in no table.
+    Build {
+        /// The VM.
+        vm: usize,
+        /// P3, in pages.
+        capacity: u32,
+    },
+    /// Discard or destroy: what was built for the VM may go.
+    Discard {
+        /// The VM.
+        vm: usize,
+    },
+    /// Free of a VM: its root may go, and what was built.
     Free {
         /// The VM.
         vm: usize,
@@ -80,25 +96,26 @@ pub struct Ledger {
     roots: Vec<Root>,
     work: Work,
     purchase: Purchase,
+    built: Subtrees,
 }
 
 impl Ledger {
-    /// All pages are free. `stage2` decodes the descriptors of every VM.
-    pub fn new(machine: &Machine, stage2: Stage2) -> Ledger {
+    /// All pages are free. `format` decodes the descriptors of every VM.
+    pub fn new(machine: &Machine, format: impl Into<Format>) -> Ledger {
         Ledger {
-            tables: Tables::new(machine, stage2),
+            tables: Tables::new(machine, format.into()),
             roots: Vec::new(),
             work: Work::Other,
             purchase: Purchase::default(),
+            built: Subtrees::default(),
         }
     }
 
     /// As [`Ledger::new`], but keeps the buffers.
-    pub fn reset(&mut self, machine: &Machine, stage2: Stage2) {
-        self.tables.reset(machine, stage2);
+    pub fn reset(&mut self, machine: &Machine, format: impl Into<Format>) {
+        self.tables.reset(machine, format.into());
         self.roots.clear();
-        self.work = Work::Other;
-        self.purchase = Purchase::default();
+        self.begin(Work::Other);
     }
 
     /// Pages and their contents.
@@ -114,10 +131,10 @@ impl Ledger {
     /// F3: pages that are neither free nor in the page cache, over all VMs.
     pub fn in_use(&self) -> u32 {
         let counts = self.counts();
-        counts.roots + counts.linked + counts.unlinked
+        counts.roots + counts.linked + counts.built + counts.unlinked
     }
 
-    /// Pages that a VM holds: roots, linked and unlinked tables. The cost follows the
+    /// Pages that a VM holds: roots, linked, built and unlinked tables. The cost follows the
     /// pages used so far.
     pub fn held_by(&self, vm: usize) -> usize {
         let held = |&&number: &&usize| {
@@ -143,6 +160,7 @@ impl Ledger {
     pub fn begin(&mut self, work: Work) {
         self.work = work;
         self.purchase = Purchase::default();
+        self.built.begin();
     }
 
     /// One event. `Some` where it stored a descriptor that walkers can reach; what it
@@ -176,6 +194,23 @@ impl Ledger {
         }
     }
 
+    /// An access made hardware change a descriptor by itself (H1, H2), of which no event
+    /// tells.
+    ///
+    /// # Errors
+    /// The descriptor is in no table that walkers can reach, or hardware makes no such
+    /// change.
+    pub fn updated_by_hardware(&mut self, at: u64, new: u64) -> Result<(), Finding> {
+        let number = self.used_page(at, 8, "updates")?;
+        let place = self.tables.entry_place(number, at);
+        let before = self.tables.store(number, at, new);
+        let format = self.tables.format();
+        if self.is_live(number) && format.hardware_may_make(place.level, before, new) {
+            return Ok(());
+        }
+        Err(unseen_store(place, at, before, new))
+    }
+
     /// The operation is over.
     ///
     /// # Errors
@@ -185,6 +220,7 @@ impl Ledger {
         if counts.unlinked != 0 {
             return Err(self.forgotten(counts.unlinked));
         }
+        self.end_of_subtrees()?;
         if let Work::Free { vm } = self.work
             && self.root(vm).is_some()
         {
@@ -233,12 +269,14 @@ impl Ledger {
         let number = self.used_page(at, 8, "stores to")?;
         let before = self.tables.store(number, at, new);
         if !self.is_live(number) {
+            self.fill(number);
             return Ok(None);
         }
-        if before != old {
-            return Err(self.unseen_store(number, at, before, old));
-        }
         let place = self.tables.entry_place(number, at);
+        let format = self.tables.format();
+        if before != old && !format.hardware_may_make(place.level, before, old) {
+            return Err(unseen_store(place, at, before, old));
+        }
         let was = self.tables.entry(place.level, old);
         let entry = self.tables.entry(place.level, new);
         let changed = old != new;
@@ -249,6 +287,7 @@ impl Ledger {
             }
             if let Entry::Table { next } = entry {
                 self.link(next, at, place)?;
+                self.built.link(self.tables.linked_built());
             }
         }
         Ok(Some(Live {
@@ -259,14 +298,6 @@ impl Ledger {
             replaced: changed && was != Entry::Invalid && entry != Entry::Invalid,
             changed,
         }))
-    }
-
-    fn unseen_store(&self, number: usize, at: u64, before: u64, old: u64) -> Finding {
-        let place = self.tables.entry_place(number, at);
-        let what = format!(
-            "the descriptor at {at:#x} changed from {before:#x} to {old:#x} without a store event"
-        );
-        Finding::new(Class::TornUpdate, "G3", what).at(place.vm, place.ipa, 0)
     }
 
     fn link(&mut self, next: u64, parent: u64, place: Place) -> Result<(), Finding> {
@@ -336,6 +367,13 @@ impl Ledger {
     }
 }
 
+fn unseen_store(place: Place, at: u64, before: u64, old: u64) -> Finding {
+    let what = format!(
+        "the descriptor at {at:#x} changed from {before:#x} to {old:#x} without a store event"
+    );
+    Finding::new(Class::TornUpdate, "G3", what).at(place.vm, place.ipa, 0)
+}
+
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -345,6 +383,7 @@ impl fmt::Display for State {
             State::Linked { parent } => {
                 write!(f, "a table that the descriptor at {parent:#x} leads to")
             }
+            State::Built => f.write_str("a table that was built and is not linked"),
             State::Unlinked => f.write_str("an unlinked table that is not free yet"),
         }
     }

@@ -1,15 +1,14 @@
 //! Reference counts at rest, page by page (G9). It leaves out when they change: only
 //! what they are once the operation is over has a meaning.
 
-use super::{Ledger, State, Tables, next_nonzero};
+use super::{Ledger, State, Tables};
 use crate::verdict::{Class, Finding};
-use crate::walk::Entry;
 
 impl Ledger {
     /// G9: the references that a page source counts to each page, given as physical
-    /// address and count in any order, are the valid entries of that page as a table.
-    /// A page that is no table has none, and a table that is left out counts as 0. The
-    /// cost follows the tables in use.
+    /// address and count in any order, are the entries of that page, as a table, that are
+    /// valid or hold a mark. A page that is no table has none, and a table that is left
+    /// out counts as 0. The cost follows the tables in use.
     ///
     /// # Errors
     /// The first page whose count differs: too many keep it for ever, too few give it
@@ -36,7 +35,7 @@ impl Ledger {
 }
 
 fn check(tables: &Tables, number: usize, count: u16) -> Result<(), Finding> {
-    let entries = valid_entries(tables, number);
+    let entries = counted_entries(tables, number);
     let class = match usize::from(count).cmp(&entries) {
         std::cmp::Ordering::Equal => return Ok(()),
         std::cmp::Ordering::Greater => Class::Leak,
@@ -44,29 +43,27 @@ fn check(tables: &Tables, number: usize, count: u16) -> Result<(), Finding> {
     };
     let state = tables.state(number);
     let what = format!(
-        "{count} references are counted to the page at {:#x}, which is {state} with {entries} valid entries",
+        "{count} references are counted to the page at {:#x}, which is {state} with {entries} entries that are not zero",
         tables.address(number)
     );
     let finding = Finding::new(class, "G9", what);
     let finding = finding.differs("references", entries.to_string(), count.to_string());
     Err(match state {
         State::Free | State::Cached => finding,
-        State::Root | State::Linked { .. } | State::Unlinked => {
+        State::Root | State::Linked { .. } | State::Built | State::Unlinked => {
             let place = tables.place(number);
             finding.at(place.vm, place.ipa, 0)
         }
     })
 }
 
-fn valid_entries(tables: &Tables, number: usize) -> usize {
-    if !matches!(tables.state(number), State::Root | State::Linked { .. }) {
-        return 0;
+/// Whatever is not zero: valid entries and marks.
+fn counted_entries(tables: &Tables, number: usize) -> usize {
+    match tables.state(number) {
+        State::Root | State::Linked { .. } | State::Built => {
+            let not_zero = |word: &&u64| **word != 0;
+            tables.contents(number).iter().filter(not_zero).count()
+        }
+        State::Free | State::Cached | State::Unlinked => 0,
     }
-    let level = tables.place(number).level;
-    let (mut from, mut count) = (0, 0);
-    while let Some((index, descriptor)) = next_nonzero(tables.contents(number), from) {
-        count += usize::from(tables.entry(level, descriptor) != Entry::Invalid);
-        from = index + 1;
-    }
-    count
 }

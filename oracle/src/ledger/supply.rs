@@ -32,7 +32,9 @@ impl Ledger {
     /// What the page cache must hold after the top-up of this operation, at least.
     pub fn top_up_target(&self) -> u32 {
         match self.work {
-            Work::Change { capacity } if !self.purchase.failed => capacity,
+            Work::Change { capacity } | Work::Build { capacity, .. } if !self.purchase.failed => {
+                capacity
+            }
             _ => 0,
         }
     }
@@ -73,9 +75,9 @@ impl Ledger {
     }
 
     fn make_root(&mut self, vm: usize, page: u64, first: usize, last: usize) {
-        let stage2 = *self.tables.stage2();
-        let level = stage2.start_level().unwrap_or_default();
-        let span = stage2.entry_bytes(level) * u64::from(stage2.entries_per_table());
+        let format = *self.tables.format();
+        let level = format.start_level().unwrap_or_default();
+        let span = format.entry_bytes(level) * u64::from(format.entries_per_table());
         for (index, number) in (first..=last).enumerate() {
             let ipa = index as u64 * span;
             self.tables.make_root(number, Place { vm, level, ipa });
@@ -111,24 +113,32 @@ impl Ledger {
                 }
             },
             Work::Create { .. } => finding(Class::Leak, "C3", "and the root is there already"),
-            Work::Change { .. } if order != 0 => finding(
+            Work::Change { .. } | Work::Build { .. } if order != 0 => finding(
                 Class::ReturnValue,
                 "P2",
                 "where the top-up takes single pages",
             ),
-            Work::Change { .. } if self.purchase.available.is_some() => finding(
-                Class::ReturnValue,
-                "P1",
-                "not before the operation but in the middle of it",
-            ),
-            Work::Change { capacity } if self.counts().cached >= capacity => finding(
-                Class::Leak,
-                "P2",
-                &format!("where the page cache holds its {capacity} already"),
-            ),
-            Work::Change { .. } => Ok(()),
+            Work::Change { .. } | Work::Build { .. } if self.purchase.available.is_some() => {
+                finding(
+                    Class::ReturnValue,
+                    "P1",
+                    "not before the operation but in the middle of it",
+                )
+            }
+            Work::Change { capacity } | Work::Build { capacity, .. }
+                if self.counts().cached >= capacity =>
+            {
+                finding(
+                    Class::Leak,
+                    "P2",
+                    &format!("where the page cache holds its {capacity} already"),
+                )
+            }
+            Work::Change { .. } | Work::Build { .. } => Ok(()),
             Work::Free { .. } => finding(Class::Leak, "F2", "which free does not need"),
-            Work::Other => finding(Class::Leak, "P1", "by an operation that needs none"),
+            Work::Discard { .. } | Work::Other => {
+                finding(Class::Leak, "P1", "by an operation that needs none")
+            }
         }
     }
 
@@ -172,6 +182,9 @@ impl Ledger {
         let run = self.tables.run_of(first);
         for number in first..=last {
             self.may_release(number)?;
+            if self.tables.state(number) == State::Built {
+                self.built.discard(self.tables.place(number).vm);
+            }
             if self.tables.run_of(number) != run {
                 let what = format!(
                     "2^{order} page(s) at {page:#x} go back in one piece, and were not allocated in one"
@@ -196,6 +209,10 @@ impl Ledger {
         };
         match state {
             State::Cached | State::Unlinked => Ok(()),
+            State::Built => match self.work {
+                Work::Discard { vm } | Work::Free { vm } if vm == place.vm => Ok(()),
+                _ => Err(wrong(&format!("while it is {state}")).of(place.vm)),
+            },
             State::Free => Err(wrong("and is free already")),
             State::Linked { .. } => {
                 Err(wrong(&format!("while it is {state}")).at(place.vm, place.ipa, 0))

@@ -5,10 +5,11 @@
 //! them. The copy is what finds the pages and leaves that hang below a table when it
 //! is linked or unlinked, at the cost of one look through that table.
 
+use super::format::Format;
 use crate::arch::Granule;
 use crate::operation::Machine;
 use crate::verdict::PageCounts;
-use crate::walk::{Entry, Stage2};
+use crate::walk::Entry;
 
 /// What a page is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub enum State {
         /// Physical address of the descriptor.
         parent: u64,
     },
+    /// A table of a subtree that is not linked yet, from the operation that built it on.
+    Built,
     /// A table that left, or that hangs below one that left, and is not free yet.
     Unlinked,
 }
@@ -57,7 +60,7 @@ pub struct Broken {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Page {
     pub(crate) state: State,
-    /// Meaningful for roots, linked and unlinked tables.
+    /// Meaningful for roots, linked and unlinked tables; of built ones only the VM is.
     pub(crate) place: Place,
     /// First page of the allocation that it came from.
     pub(crate) run: usize,
@@ -72,7 +75,7 @@ pub(crate) struct Page {
 /// The pages of the pool.
 #[derive(Clone, Debug)]
 pub struct Tables {
-    stage2: Stage2,
+    format: Format,
     page_bytes: u64,
     /// Its binary logarithm.
     page_shift: u32,
@@ -85,6 +88,8 @@ pub struct Tables {
     counts: PageCounts,
     broken: Vec<Broken>,
     joined: Vec<usize>,
+    /// A VM of which the last event linked a page that was built before.
+    linked_built: Option<usize>,
     released: Vec<(usize, State)>,
 }
 
@@ -97,10 +102,10 @@ pub(crate) const fn granule_bytes(granule: Granule) -> u64 {
 }
 
 impl Tables {
-    /// All pages of the machine's pool are free. `stage2` decodes descriptors.
-    pub fn new(machine: &Machine, stage2: Stage2) -> Tables {
+    /// All pages of the machine's pool are free. `format` decodes descriptors.
+    pub fn new(machine: &Machine, format: Format) -> Tables {
         let mut tables = Tables {
-            stage2,
+            format,
             page_bytes: granule_bytes(machine.granule),
             page_shift: 0,
             base: 0,
@@ -110,19 +115,20 @@ impl Tables {
             counts: PageCounts::default(),
             broken: Vec::new(),
             joined: Vec::new(),
+            linked_built: None,
             released: Vec::new(),
         };
-        tables.reset(machine, stage2);
+        tables.reset(machine, format);
         tables
     }
 
     /// As [`Tables::new`], but keeps the buffers. The cost follows the pages used.
-    pub fn reset(&mut self, machine: &Machine, stage2: Stage2) {
+    pub fn reset(&mut self, machine: &Machine, format: Format) {
         for index in self.touched.drain(..) {
             self.pages[index].state = State::Free;
             self.pages[index].touched = false;
         }
-        self.stage2 = stage2;
+        self.format = format;
         self.page_bytes = granule_bytes(machine.granule);
         self.page_shift = self.page_bytes.trailing_zeros();
         let end = machine.pool.base.saturating_add(machine.pool.bytes);
@@ -144,6 +150,7 @@ impl Tables {
     pub(crate) fn forget(&mut self) {
         self.broken.clear();
         self.joined.clear();
+        self.linked_built = None;
         self.released.clear();
     }
 
@@ -156,6 +163,11 @@ impl Tables {
     /// Pages that the last event linked, by number.
     pub fn joined(&self) -> &[usize] {
         &self.joined
+    }
+
+    /// A VM of which the last event linked a page that was built before.
+    pub(crate) fn linked_built(&self) -> Option<usize> {
+        self.linked_built
     }
 
     /// Pages that the last event gave back, by number, and what they were.
@@ -175,17 +187,14 @@ impl Tables {
     }
 
     /// The decoder of descriptors.
-    pub fn stage2(&self) -> &Stage2 {
-        &self.stage2
+    pub fn format(&self) -> &Format {
+        &self.format
     }
 
     /// What a descriptor of a table of `level` is.
+    #[inline]
     pub(crate) fn entry(&self, level: i8, descriptor: u64) -> Entry {
-        // Most are invalid or become so: this is all that they need.
-        if descriptor & 1 == 0 {
-            return Entry::Invalid;
-        }
-        self.stage2.entry(level, descriptor)
+        self.format.entry(level, descriptor)
     }
 
     /// Bytes of a page.
@@ -254,7 +263,7 @@ impl Tables {
         let table = self.place(number);
         let index = (at - self.address(number)) / 8;
         Place {
-            ipa: table.ipa + index * self.stage2.entry_bytes(table.level),
+            ipa: table.ipa + index * self.format.entry_bytes(table.level),
             ..table
         }
     }
@@ -273,7 +282,7 @@ impl Tables {
         if number >= self.pages.len() {
             self.pages.resize_with(number + 1, Page::default);
         }
-        let entries = self.stage2.entries_per_table() as usize;
+        let entries = self.format.entries_per_table() as usize;
         let page = &mut self.pages[number];
         page.run = run;
         page.zeroed = 0;
@@ -288,6 +297,15 @@ impl Tables {
     pub(crate) fn make_root(&mut self, number: usize, place: Place) {
         self.pages[number].place = place;
         self.enter(number, State::Root);
+    }
+
+    /// Makes a page of the cache part of a VM's subtree that is not linked.
+    pub(crate) fn make_built(&mut self, number: usize, vm: usize) {
+        self.pages[number].place = Place {
+            vm,
+            ..Place::default()
+        };
+        self.enter(number, State::Built);
     }
 
     /// Changes a page's state and the counts.
@@ -342,7 +360,7 @@ impl Tables {
     fn unlink(&mut self, number: usize) {
         self.enter(number, State::Unlinked);
         let table = self.pages[number].place;
-        let bytes = self.stage2.entry_bytes(table.level);
+        let bytes = self.format.entry_bytes(table.level);
         let base = self.address(number);
         let mut from = 0;
         while let Some((index, descriptor)) = next_nonzero(&self.pages[number].contents, from) {
@@ -370,8 +388,14 @@ impl Tables {
             return refuse(NotLinkable::OutsidePool);
         };
         match self.state(number) {
-            State::Cached if self.is_zeroed(number) => {}
-            State::Cached => return refuse(NotLinkable::NotZeroed),
+            State::Built if self.place(number).vm != place.vm => {
+                return refuse(NotLinkable::State(State::Built));
+            }
+            State::Cached | State::Built if !self.is_zeroed(number) => {
+                return refuse(NotLinkable::NotZeroed);
+            }
+            State::Built => self.linked_built = Some(place.vm),
+            State::Cached => {}
             other => return refuse(NotLinkable::State(other)),
         }
         self.pages[number].place = place;
@@ -381,7 +405,7 @@ impl Tables {
     }
 
     fn link_children(&mut self, number: usize, table: Place) -> Result<(), (u64, NotLinkable)> {
-        let bytes = self.stage2.entry_bytes(table.level);
+        let bytes = self.format.entry_bytes(table.level);
         let mut from = 0;
         while let Some((index, descriptor)) = next_nonzero(&self.pages[number].contents, from) {
             from = index + 1;
@@ -432,6 +456,7 @@ impl PageCounts {
             State::Cached => &mut self.cached,
             State::Root => &mut self.roots,
             State::Linked { .. } => &mut self.linked,
+            State::Built => &mut self.built,
             State::Unlinked => &mut self.unlinked,
         }
     }

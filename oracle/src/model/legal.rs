@@ -1,4 +1,4 @@
-//! Section L of the contract: which configurations are legal, with DS = 0, and
+//! Section L of the contract: which configurations of a guest's Stage-2 are legal, and
 //! the numbers that follow from one.
 //!
 //! It leaves out the registers' encodings, which are in `registers`.
@@ -6,19 +6,62 @@
 use std::fmt;
 
 use crate::arch::Granule;
+use crate::operation::Machine;
 
 /// The sizes that `ID_AA64MMFR0_EL1.PARange` and `VTCR_EL2.PS` can state, in
 /// bits; the encoding is the index. (7, for 56 bits, needs FEAT_D128.)
 pub(super) const PA_SIZES: [u8; 7] = [32, 36, 40, 42, 44, 48, 52];
 
-/// L1.
-const IPA_SIZES: std::ops::RangeInclusive<u8> = 32..=48;
+/// L1: the smallest IPA size without FEAT_TTST, in bits.
+const SMALLEST: u8 = 25;
 
 /// The binary logarithm of the most tables that a root can have.
 const CONCATENATION_BITS: u32 = 4;
 
 /// The level of pages, in every granule.
 pub(super) const PAGE_LEVEL: i8 = 3;
+
+/// The highest level that any table can have.
+const HIGHEST_LEVEL: i8 = -1;
+
+/// What is asked for, and what of the machine decides whether it is legal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Translation granule.
+    pub granule: Granule,
+    /// Level of the root, or `None` for the fewest levels (L2).
+    pub start_level: Option<i8>,
+    /// IPA size in bits.
+    pub ipa_bits: u8,
+    /// Physical address size in bits.
+    pub pa_bits: u8,
+    /// 52-bit descriptors of the 4K or 16K granule.
+    pub ds: bool,
+    /// FEAT_LPA2 for this granule.
+    pub lpa2: bool,
+    /// FEAT_TTST.
+    pub ttst: bool,
+}
+
+impl Request {
+    /// What a machine asks for.
+    pub fn of(machine: &Machine) -> Request {
+        let features = &machine.features;
+        Request {
+            granule: machine.granule,
+            start_level: machine.start_level,
+            ipa_bits: machine.ipa_bits,
+            pa_bits: machine.pa_bits,
+            ds: machine.ds,
+            lpa2: match machine.granule {
+                Granule::K4 => features.lpa2_4k,
+                Granule::K16 => features.lpa2_16k,
+                Granule::K64 => false,
+            },
+            ttst: features.ttst,
+        }
+    }
+}
 
 /// A legal configuration. Only [`check`] and [`configurations`] make one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +70,7 @@ pub struct Configuration {
     start_level: i8,
     ipa_bits: u8,
     pa_bits: u8,
+    ds: bool,
 }
 
 /// Why a configuration is not legal.
@@ -34,8 +78,17 @@ pub struct Configuration {
 pub enum Illegal {
     /// A physical address size that no `PARange` states.
     PaBits(u8),
-    /// L1: an IPA size outside 32 to 48 bits.
-    IpaBits(u8),
+    /// L1: DS for a granule that has no FEAT_LPA2 on this machine.
+    Ds(Granule),
+    /// L1: an IPA size that is too small or too large for the granule and the features.
+    IpaBits {
+        /// IPA size in bits.
+        ipa_bits: u8,
+        /// The smallest one, in bits.
+        at_least: u8,
+        /// The largest one, in bits.
+        at_most: u8,
+    },
     /// L1: an IPA size above the physical address size.
     IpaAbovePa {
         /// IPA size in bits.
@@ -68,7 +121,19 @@ impl fmt::Display for Illegal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Illegal::PaBits(bits) => write!(f, "no PARange states {bits} bits"),
-            Illegal::IpaBits(bits) => write!(f, "an IPA size of {bits} bits is not in 32 to 48"),
+            Illegal::Ds(granule) => write!(
+                f,
+                "the machine has no FEAT_LPA2 for the granule {}",
+                name(granule)
+            ),
+            Illegal::IpaBits {
+                ipa_bits,
+                at_least,
+                at_most,
+            } => write!(
+                f,
+                "an IPA size of {ipa_bits} bits is not in {at_least} to {at_most}"
+            ),
             Illegal::IpaAbovePa { ipa_bits, pa_bits } => write!(
                 f,
                 "an IPA size of {ipa_bits} bits is above the physical address size of {pa_bits}"
@@ -95,57 +160,104 @@ impl fmt::Display for Illegal {
 
 impl std::error::Error for Illegal {}
 
-/// Section L for any input. `start_level` is `None` for the fewest levels (L2).
+/// Section L for any input.
 ///
-/// DDI 0487 K.a: AArch64.S2TxSZFaults, AArch64.S2InvalidSL,
+/// DDI 0487 K.a: AArch64.S2TxSZFaults, AArch64.S2MinTxSZ, AArch64.S2InvalidSL,
 /// AArch64.S2InconsistentSL.
 ///
 /// # Errors
-/// The rule that is broken; without a start level, the one that level 0 breaks.
-pub fn check(
-    granule: Granule,
-    start_level: Option<i8>,
-    ipa_bits: u8,
-    pa_bits: u8,
-) -> Result<Configuration, Illegal> {
+/// The rule that is broken; without a start level, the one that the highest level
+/// breaks.
+pub fn check(request: &Request) -> Result<Configuration, Illegal> {
+    let Request {
+        granule,
+        ipa_bits,
+        pa_bits,
+        ..
+    } = *request;
     if !PA_SIZES.contains(&pa_bits) {
         return Err(Illegal::PaBits(pa_bits));
     }
-    if !IPA_SIZES.contains(&ipa_bits) {
-        return Err(Illegal::IpaBits(ipa_bits));
+    if request.ds && !(request.lpa2 && granule != Granule::K64) {
+        return Err(Illegal::Ds(granule));
+    }
+    let (at_least, at_most) = (smallest(granule, request.ttst), largest(request));
+    if !(at_least..=at_most).contains(&ipa_bits) {
+        return Err(Illegal::IpaBits {
+            ipa_bits,
+            at_least,
+            at_most,
+        });
     }
     if ipa_bits > pa_bits {
         return Err(Illegal::IpaAbovePa { ipa_bits, pa_bits });
     }
-    let at = |level| check_start(granule, level, ipa_bits, pa_bits);
-    match start_level {
-        Some(level) => at(level),
-        None => at(3).or(at(2)).or(at(1)).or(at(0)),
+    match request.start_level {
+        Some(level) => check_start(request, level),
+        None => {
+            let fewest_first = (HIGHEST_LEVEL..=PAGE_LEVEL).rev();
+            let mut checked = fewest_first.map(|level| check_start(request, level));
+            let first_legal = checked.find(Result::is_ok);
+            first_legal.unwrap_or_else(|| check_start(request, HIGHEST_LEVEL))
+        }
     }
 }
 
-/// Every legal configuration, ordered by granule, start level, IPA size and
-/// physical address size.
+/// Every legal configuration on a machine that has all features, ordered by granule,
+/// start level, IPA size, physical address size, and DS.
 pub fn configurations() -> impl Iterator<Item = Configuration> {
     let granules = [Granule::K4, Granule::K16, Granule::K64];
-    granules.into_iter().flat_map(|granule| {
-        (0..=PAGE_LEVEL).flat_map(move |start| {
-            IPA_SIZES.flat_map(move |ipa| {
-                let legal = move |pa| check(granule, Some(start), ipa, pa).ok();
-                PA_SIZES.into_iter().filter_map(legal)
+    let starts = granules
+        .into_iter()
+        .flat_map(|granule| (HIGHEST_LEVEL..=PAGE_LEVEL).map(move |start| (granule, start)));
+    let sizes = starts.flat_map(|(granule, start)| {
+        let sizes = (0..=PA_SIZES[6]).flat_map(|ipa| PA_SIZES.map(|pa| (ipa, pa)));
+        sizes.map(move |sizes| (granule, start, sizes))
+    });
+    sizes.flat_map(|(granule, start, (ipa_bits, pa_bits))| {
+        [false, true].into_iter().filter_map(move |ds| {
+            check(&Request {
+                granule,
+                start_level: Some(start),
+                ipa_bits,
+                pa_bits,
+                ds,
+                lpa2: true,
+                ttst: true,
             })
+            .ok()
         })
     })
 }
 
+/// L1: the smallest IPA size in bits (DDI 0487 K.a: AArch64.MaxTxSZ).
+fn smallest(granule: Granule, ttst: bool) -> u8 {
+    match (ttst, granule) {
+        (false, _) => SMALLEST,
+        (true, Granule::K4 | Granule::K16) => 16,
+        (true, Granule::K64) => 17,
+    }
+}
+
+/// L1: the largest IPA size in bits, whatever the physical address size is otherwise.
+fn largest(request: &Request) -> u8 {
+    let wide = match request.granule {
+        Granule::K4 | Granule::K16 => request.ds,
+        Granule::K64 => request.pa_bits == 52,
+    };
+    if wide { 52 } else { 48 }
+}
+
 /// L3 and L4, for sizes that L1 allows.
-fn check_start(
-    granule: Granule,
-    start_level: i8,
-    ipa_bits: u8,
-    pa_bits: u8,
-) -> Result<Configuration, Illegal> {
-    let Some(at_least) = pa_bits_for_start(granule, start_level) else {
+fn check_start(request: &Request, start_level: i8) -> Result<Configuration, Illegal> {
+    let Request {
+        granule,
+        ipa_bits,
+        pa_bits,
+        ds,
+        ..
+    } = *request;
+    let Some(at_least) = pa_bits_for_start(request, start_level) else {
         return Err(Illegal::StartLevel(start_level));
     };
     if pa_bits < at_least {
@@ -168,18 +280,22 @@ fn check_start(
         start_level,
         ipa_bits,
         pa_bits,
+        ds,
     })
 }
 
 /// L4: the smallest physical address size with which a table may start at
-/// `level`, or `None` where it never may without FEAT_TTST and with DS = 0.
+/// `level`, or `None` where it may not.
 ///
 /// DDI 0487 K.a: AArch64.S2InvalidSL.
-fn pa_bits_for_start(granule: Granule, level: i8) -> Option<u8> {
-    match (granule, level) {
+fn pa_bits_for_start(request: &Request, level: i8) -> Option<u8> {
+    let always = PA_SIZES[0];
+    match (request.granule, level) {
+        (Granule::K4, -1) | (Granule::K16, 0) => request.ds.then_some(always),
         (Granule::K4, 0) | (Granule::K64, 1) => Some(44),
         (Granule::K16, 1) => Some(42),
-        (Granule::K4, 1 | 2) | (Granule::K16 | Granule::K64, 2 | 3) => Some(PA_SIZES[0]),
+        (Granule::K4, 3) => request.ttst.then_some(always),
+        (Granule::K4, 1 | 2) | (Granule::K16 | Granule::K64, 2 | 3) => Some(always),
         _ => None,
     }
 }
@@ -204,6 +320,14 @@ fn lsb(granule: Granule, level: i8) -> u32 {
     page_bits(granule) + u32::from((PAGE_LEVEL - level).unsigned_abs()) * stride(granule)
 }
 
+fn name(granule: Granule) -> &'static str {
+    match granule {
+        Granule::K4 => "4K",
+        Granule::K16 => "16K",
+        Granule::K64 => "64K",
+    }
+}
+
 impl Configuration {
     /// The granule.
     pub fn granule(&self) -> Granule {
@@ -225,11 +349,21 @@ impl Configuration {
         self.pa_bits
     }
 
+    /// 52-bit descriptors of the 4K or 16K granule: it needs FEAT_LPA2 for the granule.
+    pub fn ds(&self) -> bool {
+        self.ds
+    }
+
+    /// Whether it needs FEAT_TTST.
+    pub fn needs_ttst(&self) -> bool {
+        self.ipa_bits < SMALLEST || (self.granule == Granule::K4 && self.start_level == PAGE_LEVEL)
+    }
+
     /// R2: the output size in bits.
     pub fn output_bits(&self) -> u8 {
         match self.granule {
-            Granule::K4 | Granule::K16 => self.pa_bits.min(48),
-            Granule::K64 => self.pa_bits,
+            Granule::K4 | Granule::K16 if !self.ds => self.pa_bits.min(48),
+            Granule::K4 | Granule::K16 | Granule::K64 => self.pa_bits,
         }
     }
 
@@ -256,11 +390,16 @@ impl Configuration {
     /// DDI 0487 K.a: AArch64.BlockDescSupported.
     pub fn leaf_supported(&self, level: i8) -> bool {
         let block = match self.granule {
-            Granule::K4 => level == 1 || level == 2,
-            Granule::K16 => level == 2,
+            Granule::K4 => level == 1 || level == 2 || (level == 0 && self.ds),
+            Granule::K16 => level == 2 || (level == 1 && self.ds),
             Granule::K64 => level == 2 || (level == 1 && self.pa_bits == 52),
         };
         level >= self.start_level && (block || level == PAGE_LEVEL)
+    }
+
+    /// B1: whether an entry at `level` can lead to a table.
+    pub(super) fn has_tables_below(&self, level: i8) -> bool {
+        (self.start_level..PAGE_LEVEL).contains(&level)
     }
 
     /// The bytes of a page, and of a table.
@@ -292,18 +431,21 @@ impl Configuration {
 
 impl fmt::Display for Configuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let granule = match self.granule {
-            Granule::K4 => "4K",
-            Granule::K16 => "16K",
-            Granule::K64 => "64K",
-        };
         write!(
             f,
-            "{granule} start={} ipa={} pa={} root={}",
+            "{} start={} ipa={} pa={} root={}",
+            name(self.granule),
             self.start_level,
             self.ipa_bits,
             self.pa_bits,
             self.root_tables()
-        )
+        )?;
+        if self.ds {
+            f.write_str(" ds")?;
+        }
+        if self.needs_ttst() {
+            f.write_str(" ttst")?;
+        }
+        Ok(())
     }
 }

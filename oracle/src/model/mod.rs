@@ -3,9 +3,13 @@
 //!
 //! - `legal`: which configurations are legal (section L);
 //! - `registers`: what the system registers hold (section R);
-//! - `space`: the leaves of one address space, and the tables that follow;
-//! - `change`: map and unmap on a space, after their preconditions;
-//! - `apply`: operations, their preconditions and their answers;
+//! - `content`: what entries hold, as stretches of entries that hold alike;
+//! - `space`: the stretches of one address space, and the tables that follow;
+//! - `edit`: how stretches change;
+//! - `change`, `whole`, `resize`, `subtree`: the operations on a space, after their
+//!   preconditions, which are in `checks`;
+//! - `apply`: operations and their answers;
+//! - `dirty`: what the dirty log must be told;
 //! - `edges`: the addresses at which a change is worth a look.
 //!
 //! It knows no table memory: which page a table lies in, and the order of
@@ -13,15 +17,25 @@
 
 mod apply;
 mod change;
+mod checks;
+mod content;
+mod dirty;
 mod edges;
+mod edit;
 pub mod legal;
 pub mod registers;
+mod resize;
 mod space;
+mod subtree;
+mod whole;
 
 use crate::operation::{Machine, MemoryType, Prot};
+pub use content::{Content, Stretch};
+use dirty::Dirty;
 use edges::Edges;
-use legal::{Configuration, Illegal};
+use legal::{Configuration, Illegal, Request};
 use space::Space;
+use subtree::Built;
 
 /// The address spaces of all VMs, as the contract has them.
 #[derive(Clone, Debug)]
@@ -30,7 +44,21 @@ pub struct Model {
     configuration: Result<Configuration, Illegal>,
     /// VMs that do not exist stay here, for their buffers.
     vms: Vec<Vm>,
+    effects: Effects,
+}
+
+/// What the last operation did beside its answer.
+#[derive(Clone, Debug, Default)]
+struct Effects {
     edges: Edges,
+    dirty: Dirty,
+}
+
+impl Effects {
+    fn clear(&mut self) {
+        self.edges.clear();
+        self.dirty.clear();
+    }
 }
 
 /// One VM.
@@ -38,7 +66,11 @@ pub struct Model {
 struct Vm {
     number: usize,
     exists: bool,
+    /// D1.
+    dying: bool,
     vmid: u16,
+    /// B2.
+    built: Option<Built>,
     space: Space,
 }
 
@@ -56,9 +88,14 @@ pub enum Meaning {
         /// The level of the leaf.
         level: i8,
     },
+    /// An access flag fault: the leaf is not young, and hardware does not make it so.
+    Old {
+        /// The level of the leaf.
+        level: i8,
+    },
     /// A translation fault.
     Unmapped {
-        /// The level of the deepest table that covers the IPA.
+        /// The level of the entry that decides over the IPA: empty, or a mark.
         fault_level: i8,
     },
     /// An IPA beyond the IPA size: a translation fault at level 0.
@@ -68,7 +105,7 @@ pub enum Meaning {
 }
 
 /// A maximal range with one PA offset, one set of permissions and one memory
-/// type, whatever its leaves' sizes.
+/// type, whatever its leaves' sizes, in which all or none take an access flag fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
     /// First IPA.
@@ -81,6 +118,8 @@ pub struct Run {
     pub prot: Prot,
     /// The memory type.
     pub memory: MemoryType,
+    /// Its leaves are young, or hardware makes them so.
+    pub accessible: bool,
 }
 
 /// What the page source did while an operation ran.
@@ -100,7 +139,7 @@ impl Model {
             machine: *machine,
             configuration: configuration(machine),
             vms: Vec::new(),
-            edges: Edges::default(),
+            effects: Effects::default(),
         }
     }
 
@@ -111,7 +150,7 @@ impl Model {
         for vm in &mut self.vms {
             vm.exists = false;
         }
-        self.edges.clear();
+        self.effects.clear();
     }
 
     /// Whether the VM exists.
@@ -122,7 +161,7 @@ impl Model {
     /// What an IPA means to a VM.
     pub fn lookup(&self, vm: usize, ipa: u64) -> Meaning {
         match self.vm(vm) {
-            Some(vm) => vm.space.lookup(ipa),
+            Some(vm) => vm.space.lookup(ipa, self.machine.features.haf),
             None => Meaning::NoVm,
         }
     }
@@ -135,26 +174,26 @@ impl Model {
     /// R1: the VM's `VTCR_EL2`.
     pub fn vtcr(&self, vm: usize) -> Option<u64> {
         let space = &self.vm(vm)?.space;
-        Some(registers::vtcr(space.configuration()))
+        Some(registers::vtcr(space.configuration(), &self.machine))
     }
 
     /// R3: the VM's `VTTBR_EL2` for a root at `root_pa`; `None` also where the
     /// register has no room for the VMID or the address.
     pub fn vttbr(&self, vm: usize, root_pa: u64) -> Option<u64> {
         let vm = self.vm(vm)?;
-        registers::vttbr(vm.space.configuration(), vm.vmid, root_pa)
+        registers::vttbr(vm.space.configuration(), &self.machine, vm.vmid, root_pa)
     }
 
-    /// The table pages that the VM must have now, those of the root included;
-    /// 0 for a VM that does not exist.
+    /// The table pages that the VM must have now, those of the root and of a subtree
+    /// that is built included; 0 for a VM that does not exist.
     pub fn tables(&self, vm: usize) -> u32 {
-        self.vm(vm).map_or(0, |vm| vm.space.tables())
+        self.vm(vm).map_or(0, Vm::tables)
     }
 
     /// The table pages of all VMs (F3).
     pub fn tables_of_all(&self) -> u32 {
         let existing = self.vms.iter().filter(|vm| vm.exists);
-        existing.fold(0, |sum, vm| sum.saturating_add(vm.space.tables()))
+        existing.fold(0, |sum, vm| sum.saturating_add(vm.tables()))
     }
 
     /// Section L's answer for the machine.
@@ -182,13 +221,44 @@ impl Model {
     /// multiple of 8 below `2^ipa_bits`, at most 24; none where the VM does not
     /// exist.
     pub fn edges(&self) -> &[u64] {
-        self.edges.ipas()
+        self.effects.edges.ipas()
     }
 
     /// What the VM maps, in ascending order; nothing where it does not exist.
     pub fn runs(&self, vm: usize) -> impl Iterator<Item = Run> {
         let space = self.vm(vm).map(|vm| &vm.space);
-        space.into_iter().flat_map(Space::runs)
+        let haf = self.machine.features.haf;
+        space.into_iter().flat_map(move |space| space.runs(haf))
+    }
+
+    /// What the entries of the VM hold, leaves and marks, in ascending order; nothing
+    /// where it does not exist.
+    pub fn stretches(&self, vm: usize) -> &[Stretch] {
+        self.vm(vm).map_or(&[], |vm| &vm.space.stretches)
+    }
+
+    /// Those of them that a range overlaps, as they are, not cut to the range.
+    pub(crate) fn stretches_within(&self, vm: usize, from: u64, to: u64) -> &[Stretch] {
+        let space = self.vm(vm).map(|vm| &vm.space);
+        space.map_or(&[], |space| &space.stretches[space.overlapping(from, to)])
+    }
+
+    /// The bytes that an entry of a level of the tables covers; 0 where the machine's
+    /// configuration is illegal.
+    pub(crate) fn entry_bytes(&self, level: i8) -> u64 {
+        let bytes = |configuration: Configuration| configuration.entry_bytes(level);
+        self.configuration.map_or(0, bytes)
+    }
+
+    /// H3: first IPA and bytes of each leaf that the last operation had to tell the dirty
+    /// log, ascending.
+    pub fn dirty(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.effects.dirty.leaves()
+    }
+
+    /// Whether the VM exists and is dying (D1).
+    pub fn is_dying(&self, vm: usize) -> bool {
+        self.vm(vm).is_some_and(|vm| vm.dying)
     }
 
     fn vm(&self, number: usize) -> Option<&Vm> {
@@ -202,11 +272,14 @@ impl Model {
     }
 }
 
+impl Vm {
+    fn tables(&self) -> u32 {
+        let built = self.built.map_or(0, |built| built.tables);
+        let built = u32::try_from(built).unwrap_or(u32::MAX);
+        self.space.tables().saturating_add(built)
+    }
+}
+
 fn configuration(machine: &Machine) -> Result<Configuration, Illegal> {
-    legal::check(
-        machine.granule,
-        machine.start_level,
-        machine.ipa_bits,
-        machine.pa_bits,
-    )
+    legal::check(&Request::of(machine))
 }

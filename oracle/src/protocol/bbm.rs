@@ -3,12 +3,13 @@
 //! translation table entries", R_WHZWS).
 //!
 //! It leaves out the contents of memory, which events do not show: another output
-//! address may always have other contents. FWB is 0, as everywhere in the contract.
+//! address may always have other contents.
 
 use std::fmt;
 
-use crate::ledger::Place;
-use crate::walk::{Entry, Stage2};
+use crate::descriptor::{ACCESS_FLAG, CONTIGUOUS};
+use crate::ledger::{Format, Place};
+use crate::walk::Entry;
 
 /// By what a subject's changes of live descriptors are judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +28,12 @@ pub(super) struct Valid {
     pub(super) descriptor: u64,
 }
 
+impl Valid {
+    pub(super) fn entry(self, format: &Format) -> Entry {
+        format.entry(self.place.level, self.descriptor)
+    }
+}
+
 /// What changes so that break-before-make is required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Why {
@@ -40,18 +47,15 @@ pub(super) enum Why {
 
 const MEM_ATTR: u64 = 0b1111 << 2;
 const SHAREABILITY: u64 = 0b11 << 8;
-const ACCESS_FLAG: u64 = 1 << 10;
 const NT: u64 = 1 << 16;
-const CONTIGUOUS: u64 = 1 << 52;
 const SOFTWARE: u64 = 0b1111 << 55;
 
 /// Why a TLB that may hold `old` must not meet `new`; `None` where it may. The two
 /// share an address.
 ///
 /// The access flag is of no concern to R_WHZWS: an entry with AF = 0 is as live as any.
-pub(super) fn required(stage2: &Stage2, bbm: u8, old: Valid, new: Valid) -> Option<Why> {
-    let entry = |of: Valid| stage2.entry(of.place.level, of.descriptor);
-    match (entry(old), entry(new)) {
+pub(super) fn required(format: &Format, bbm: u8, old: Valid, new: Valid) -> Option<Why> {
+    match (old.entry(format), new.entry(format)) {
         (Entry::Invalid, _) | (_, Entry::Invalid) => None,
         (Entry::Table { next: one }, Entry::Table { next: two }) => {
             (old.place == new.place && one != two).then_some(Why::Table)
@@ -62,7 +66,7 @@ pub(super) fn required(stage2: &Stage2, bbm: u8, old: Valid, new: Valid) -> Opti
         (Entry::Leaf { .. }, Entry::Table { .. }) if old.place != new.place => None,
         (Entry::Table { .. }, Entry::Leaf { .. }) => size(bbm, new),
         (Entry::Leaf { .. }, Entry::Table { .. }) => size(bbm, old),
-        (Entry::Leaf { pa: one }, Entry::Leaf { pa: two }) => {
+        (Entry::Leaf { .. }, Entry::Leaf { .. }) => {
             let larger = if old.place.level < new.place.level {
                 old
             } else {
@@ -70,15 +74,22 @@ pub(super) fn required(stage2: &Stage2, bbm: u8, old: Valid, new: Valid) -> Opti
             };
             let size_of_block = || size(bbm, larger);
             let resized = old.place.level != new.place.level;
-            let first = old.place.ipa.max(new.place.ipa);
-            let offset = |of: Valid| first.wrapping_sub(of.place.ipa);
-            let moved = one.wrapping_add(offset(old)) != two.wrapping_add(offset(new));
             resized.then(size_of_block).flatten().or_else(|| {
-                attributes(bbm, resized, old.descriptor, new.descriptor)
-                    .or(moved.then_some(Why::OutputAddress))
+                let moved = || is_moved(format, old, new).then_some(Why::OutputAddress);
+                attributes(format, bbm, resized, old.descriptor, new.descriptor).or_else(moved)
             })
         }
     }
+}
+
+/// Whether two leaves that share an address translate it to two.
+pub(super) fn is_moved(format: &Format, one: Valid, two: Valid) -> bool {
+    let first = one.place.ipa.max(two.place.ipa);
+    let output = |of: Valid| match of.entry(format) {
+        Entry::Leaf { pa } => Some(pa.wrapping_add(first.wrapping_sub(of.place.ipa))),
+        Entry::Invalid | Entry::Table { .. } => None,
+    };
+    output(one) != output(two)
 }
 
 /// Table against block, or blocks of two sizes: level 2 allows it, level 1 where the
@@ -88,11 +99,13 @@ fn size(bbm: u8, block: Valid) -> Option<Why> {
     (!allowed).then_some(Why::Size)
 }
 
-fn attributes(bbm: u8, resized: bool, old: u64, new: u64) -> Option<Why> {
+fn attributes(format: &Format, bbm: u8, resized: bool, old: u64, new: u64) -> Option<Why> {
     let changed = old ^ new;
+    // With DS these bits are of the address, and VTCR_EL2.SH0 stands for all.
+    let has_shareability = !format.has_wide_addresses();
     if changed & MEM_ATTR != 0 {
         Some(Why::MemoryType)
-    } else if changed & SHAREABILITY != 0 && is_cacheable(new) {
+    } else if changed & SHAREABILITY != 0 && has_shareability && is_cacheable(new) {
         Some(Why::Shareability)
     } else if changed & CONTIGUOUS != 0 && !resized && bbm < 2 {
         Some(Why::Contiguous)
@@ -109,7 +122,8 @@ fn is_cacheable(descriptor: u64) -> bool {
 }
 
 /// Whether a leaf that replaces a leaf leaves nothing in a TLB that differs: software
-/// bits are in none, nor is an entry whose access flag was 0 (no HAFDBS).
+/// bits are in none, nor is an entry whose access flag was 0: hardware that sets flags
+/// sets this one before it keeps the entry.
 pub(super) fn needs_no_invalidation(old: u64, new: u64) -> bool {
     let mut ignored = SOFTWARE;
     if old & ACCESS_FLAG == 0 {

@@ -22,7 +22,7 @@ impl Protocol {
             ),
             Progress::WrongHint(operand) => (
                 Class::StaleTlb,
-                format!("TLBI IPAS2E1IS ({operand}) need not concern it"),
+                format!("the TLBI with {operand} need not concern it"),
             ),
             Progress::Local => text(
                 Class::StaleTlb,
@@ -30,11 +30,11 @@ impl Protocol {
             ),
             Progress::NoStage1 => text(
                 Class::StaleTlb,
-                "no TLBI VMALLE1IS after TLBI IPAS2E1IS: combined stage 1 and 2 entries remain",
+                "no TLBI VMALLE1IS after the TLBI by IPA: combined stage 1 and 2 entries remain",
             ),
             Progress::Stage1TooEarly => text(
                 Class::Barrier,
-                "no DSB ISH between TLBI IPAS2E1IS and TLBI VMALLE1IS",
+                "no DSB ISH between the TLBI by IPA and TLBI VMALLE1IS",
             ),
             Progress::NotComplete => text(
                 Class::Barrier,
@@ -47,7 +47,7 @@ impl Protocol {
         match self.last_operand {
             None => "no TLBI covers it".to_owned(),
             Some(operand) => {
-                format!("no TLBI covers it; the last TLBI IPAS2E1IS had {operand}")
+                format!("no TLBI covers it; the last one by address had {operand}")
             }
         }
     }
@@ -63,5 +63,5 @@ pub(super) fn name(item: &Item) -> String {
 /// Adds the descriptor's region.
 pub(super) fn located(finding: Finding, item: &Item, tables: &Tables) -> Finding {
     let Place { vm, level, ipa } = item.place;
-    finding.at(vm, ipa, tables.stage2().entry_bytes(level))
+    finding.at(vm, ipa, tables.format().entry_bytes(level))
 }

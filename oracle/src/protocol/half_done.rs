@@ -15,17 +15,21 @@
 //! A leaf that is made where nothing was costs one bit. The rest follows what is
 //! broken; old and new meaning are compared when the operation is over.
 
-use super::bbm::Valid;
+use super::bbm::{Valid, is_moved};
 use super::cpus::Cpus;
 use super::levels::Levels;
 use super::pending::Time;
 use super::sorted::Addressed;
-use crate::ledger::{Ledger, Place, Tables};
+use crate::descriptor::MODIFIER;
+use crate::ledger::{Format, Ledger, Place, Tables};
 use crate::verdict::{Class, Finding};
-use crate::walk::{Entry, Stage2};
+use crate::walk::Entry;
 
 /// The leaf bits that an access can tell: MemAttr, S2AP, SH, AF, FnXS, DBM, XN.
-const MEANING: u64 = 0x3ff << 2 | 1 << 51 | 0b11 << 53;
+const MEANING: u64 = 0x3ff << 2 | MODIFIER | 0b11 << 53;
+
+/// SH, which is part of the address with DS.
+const SHAREABILITY: u64 = 0b11 << 8;
 
 impl Addressed for Valid {
     fn address(&self) -> u64 {
@@ -119,12 +123,12 @@ impl HalfDone {
     }
 
     fn find_holes(&mut self, number: usize, tables: &Tables) {
-        let (stage2, table) = (tables.stage2(), tables.place(number));
+        let (format, table) = (tables.format(), tables.place(number));
         let parent = Place {
             level: table.level - 1,
             ..table
         };
-        if self.old.is_empty() || self.old.over(stage2, parent).next().is_none() {
+        if self.old.is_empty() || self.old.over(format, parent).next().is_none() {
             return;
         }
         for (at, &descriptor) in (tables.address(number)..)
@@ -133,7 +137,7 @@ impl HalfDone {
         {
             if tables.entry(table.level, descriptor) == Entry::Invalid {
                 let place = tables.entry_place(number, at);
-                if self.old.over(stage2, place).next().is_some() {
+                if self.old.over(format, place).next().is_some() {
                     self.holes.push(place);
                 }
             }
@@ -159,21 +163,21 @@ impl HalfDone {
 
     /// Each address of a leaf has its old or its new meaning.
     fn was_meant(&self, leaf: Valid, ledger: &Ledger) -> Result<(), Finding> {
-        let stage2 = ledger.tables().stage2();
+        let format = ledger.tables().format();
         let Place { vm, ipa, .. } = leaf.place;
-        let end = end_of(stage2, leaf.place);
+        let end = end_of(format, leaf.place);
         let mut at = ipa;
         while at < end {
             let (new, mut next) = meaning(ledger, vm, at);
-            if !new.is_some_and(|new| means_the_same(stage2, new, leaf)) {
+            if !new.is_some_and(|new| means_the_same(format, new, leaf)) {
                 let page = Place {
                     vm,
                     level: 3,
                     ipa: at,
                 };
-                let old = self.old.over(stage2, page).next();
-                match old.filter(|&&old| means_the_same(stage2, old, leaf)) {
-                    Some(old) => next = next.min(end_of(stage2, old.place)),
+                let old = self.old.over(format, page).next();
+                match old.filter(|&&old| means_the_same(format, old, leaf)) {
+                    Some(old) => next = next.min(end_of(format, old.place)),
                     None => return Err(neither(leaf, at)),
                 }
             }
@@ -184,10 +188,10 @@ impl HalfDone {
 
     /// No address of an entry that was invalid for a while was mapped before and is now.
     fn was_unmapped(&self, hole: Place, ledger: &Ledger) -> Result<(), Finding> {
-        let stage2 = ledger.tables().stage2();
-        for old in self.old.over(stage2, hole) {
+        let format = ledger.tables().format();
+        for old in self.old.over(format, hole) {
             let mut at = old.place.ipa.max(hole.ipa);
-            let end = end_of(stage2, old.place).min(end_of(stage2, hole));
+            let end = end_of(format, old.place).min(end_of(format, hole));
             while at < end {
                 let (new, next) = meaning(ledger, hole.vm, at);
                 if new.is_some() {
@@ -227,31 +231,32 @@ fn missing(hole: Place, at: u64) -> Finding {
 }
 
 /// The first address behind an entry.
-fn end_of(stage2: &Stage2, entry: Place) -> u64 {
-    entry.ipa.saturating_add(stage2.entry_bytes(entry.level))
+fn end_of(format: &Format, entry: Place) -> u64 {
+    entry.ipa.saturating_add(format.entry_bytes(entry.level))
 }
 
-/// Whether two leaves translate the addresses that they share alike.
-fn means_the_same(stage2: &Stage2, one: Valid, two: Valid) -> bool {
-    let first = one.place.ipa.max(two.place.ipa);
-    let output = |of: Valid| match stage2.entry(of.place.level, of.descriptor) {
-        Entry::Leaf { pa } => Some(pa.wrapping_add(first.wrapping_sub(of.place.ipa))),
-        Entry::Invalid | Entry::Table { .. } => None,
-    };
-    (one.descriptor ^ two.descriptor) & MEANING == 0 && output(one) == output(two)
+/// Whether two leaves translate the addresses that they share alike, but for what
+/// hardware sets by itself.
+fn means_the_same(format: &Format, one: Valid, two: Valid) -> bool {
+    let mut ignored = format.hardware_bits(one.descriptor);
+    if format.has_wide_addresses() {
+        ignored |= SHAREABILITY;
+    }
+    let changed = (one.descriptor ^ two.descriptor) & MEANING;
+    changed & !ignored == 0 && !is_moved(format, one, two)
 }
 
 /// The leaf that translates an IPA now, and the first IPA for which another entry does.
 fn meaning(ledger: &Ledger, vm: usize, ipa: u64) -> (Option<Valid>, u64) {
     let tables = ledger.tables();
-    let stage2 = tables.stage2();
+    let format = tables.format();
     let nothing = (None, u64::MAX);
-    let (Some(mut base), Some(start)) = (ledger.root(vm), stage2.start_level()) else {
+    let (Some(mut base), Some(start)) = (ledger.root(vm), format.start_level()) else {
         return nothing;
     };
     let mut first = 0;
     for level in start..=3 {
-        let bytes = stage2.entry_bytes(level);
+        let bytes = format.entry_bytes(level);
         let index = (ipa - first) / bytes;
         let at = base.wrapping_add(8 * index);
         let Some(number) = tables.number(at) else {
@@ -269,9 +274,9 @@ fn meaning(ledger: &Ledger, vm: usize, ipa: u64) -> (Option<Valid>, u64) {
         match tables.entry(level, descriptor) {
             Entry::Table { next } => base = next,
             Entry::Leaf { .. } => {
-                return (Some(Valid { place, descriptor }), end_of(stage2, place));
+                return (Some(Valid { place, descriptor }), end_of(format, place));
             }
-            Entry::Invalid => return (None, end_of(stage2, place)),
+            Entry::Invalid => return (None, end_of(format, place)),
         }
     }
     nothing

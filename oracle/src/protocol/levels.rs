@@ -1,8 +1,7 @@
 //! Descriptors by level and IPA.
 
 use super::sorted::{Addressed, Sorted};
-use crate::ledger::Place;
-use crate::walk::Stage2;
+use crate::ledger::{Format, Place};
 
 /// Levels -1 to 3.
 const LEVELS: usize = 5;
@@ -46,31 +45,52 @@ impl<T: Addressed> Levels<T> {
     }
 
     /// Those of higher levels that hold an entry.
-    pub(super) fn above(&self, stage2: &Stage2, entry: Place) -> impl Iterator<Item = &T> {
-        let levels = stage2.start_level().map(|start| start..entry.level);
+    pub(super) fn above(&self, format: &Format, entry: Place) -> impl Iterator<Item = &T> {
+        let levels = format.start_level().map(|start| start..entry.level);
         levels.into_iter().flatten().flat_map(move |level| {
-            let ipa = entry_base(stage2, entry.ipa, level);
+            let ipa = entry_base(format, entry.ipa, level);
             self.0[index(level)].within(ipa, 1)
         })
     }
 
     /// Those that share an address with an entry.
-    pub(super) fn over(&self, stage2: &Stage2, entry: Place) -> impl Iterator<Item = &T> {
-        let bytes = stage2.entry_bytes(entry.level);
+    pub(super) fn over(&self, format: &Format, entry: Place) -> impl Iterator<Item = &T> {
+        let bytes = format.entry_bytes(entry.level);
         let own = self.0[index(entry.level)..].iter();
         let below = own.flat_map(move |level| level.within(entry.ipa, bytes));
-        self.above(stage2, entry).chain(below)
+        self.above(format, entry).chain(below)
     }
 
-    /// Acts on those whose region holds an IPA.
-    pub(super) fn for_each_at(&mut self, stage2: &Stage2, ipa: u64, mut act: impl FnMut(&mut T)) {
-        let Some(start) = stage2.start_level() else {
+    /// Acts on those whose region holds an address from `first` to `last`.
+    pub(super) fn for_each_over(
+        &mut self,
+        format: &Format,
+        (first, last): (u64, u64),
+        mut act: impl FnMut(&mut T),
+    ) {
+        let Some(start) = format.start_level() else {
             return;
         };
         for level in start..=3 {
-            let base = entry_base(stage2, ipa, level);
-            self.0[index(level)].for_each_at(base, &mut act);
+            let base = entry_base(format, first, level);
+            let bytes = (last - base).saturating_add(1);
+            self.0[index(level)].for_each_within(base, bytes, &mut act);
         }
+    }
+
+    /// Acts on those of one level from an address on.
+    pub(super) fn for_each_of(
+        &mut self,
+        level: i8,
+        (start, bytes): (u64, u64),
+        act: impl FnMut(&mut T),
+    ) {
+        self.0[index(level)].for_each_within(start, bytes, act);
+    }
+
+    /// Those of one level from an address on.
+    pub(super) fn of(&self, level: i8, (start, bytes): (u64, u64)) -> impl Iterator<Item = &T> {
+        self.0[index(level)].within(start, bytes)
     }
 }
 
@@ -80,6 +100,6 @@ fn index(level: i8) -> usize {
 }
 
 /// The first IPA of the entry of a level that translates an IPA.
-fn entry_base(stage2: &Stage2, ipa: u64, level: i8) -> u64 {
-    ipa & !(stage2.entry_bytes(level) - 1)
+fn entry_base(format: &Format, ipa: u64, level: i8) -> u64 {
+    ipa & !(format.entry_bytes(level) - 1)
 }

@@ -11,30 +11,33 @@
 mod bbm;
 mod cpus;
 mod explain;
+mod groups;
 mod half_done;
 mod in_place;
+mod invalidate;
 mod levels;
 mod lines;
+mod maintenance;
 mod operand;
 mod pending;
 mod release;
 mod sorted;
 mod store;
 
-use crate::arch::Granule;
-use crate::event::{Barrier, CacheOperation, Event, Record, Tlbi};
+use crate::event::{Barrier, CacheOperation, Event, Record};
 use crate::ledger::{Ledger, Live, Tables};
-use crate::operation::Machine;
+use crate::operation::{Machine, Regime};
 use crate::verdict::{Class, Finding};
-use crate::walk::Stage2;
 
 pub use bbm::Discipline;
 use cpus::Cpus;
 use explain::{located, name};
+use groups::Groups;
 use half_done::HalfDone;
 pub use in_place::InPlace;
 use lines::Lines;
-pub use operand::{Hint, Operand};
+pub(crate) use maintenance::{Maintenance, Ranges};
+pub use operand::{Encoding, Hint, Operand};
 use pending::{Pending, Time};
 use store::Store;
 
@@ -62,7 +65,12 @@ pub struct Needless {
 /// What an observer in the inner shareable domain may hold and see.
 #[derive(Clone, Debug)]
 pub struct Protocol {
-    granule: Granule,
+    regime: Regime,
+    encoding: Encoding,
+    tlb_range: bool,
+    vmid16: bool,
+    /// Whether the contiguous hint is used.
+    hints: bool,
     coherent: bool,
     bbm: u8,
     discipline: Discipline,
@@ -72,6 +80,7 @@ pub struct Protocol {
     now: Time,
     cpus: Cpus,
     half_done: HalfDone,
+    groups: Groups,
     needless: Needless,
     last_operand: Option<Operand>,
 }
@@ -80,7 +89,11 @@ impl Protocol {
     /// No VM exists, and `VTTBR_EL2` holds 0.
     pub fn new(machine: &Machine) -> Protocol {
         Protocol {
-            granule: machine.granule,
+            regime: machine.regime,
+            encoding: Encoding::of(machine),
+            tlb_range: machine.tlb_range,
+            vmid16: machine.vmid16,
+            hints: machine.contiguous,
             coherent: machine.coherent_walks,
             bbm: machine.bbm,
             discipline: Discipline::default(),
@@ -90,6 +103,7 @@ impl Protocol {
             now: 0,
             cpus: Cpus::default(),
             half_done: HalfDone::default(),
+            groups: Groups::default(),
             needless: Needless::default(),
             last_operand: None,
         }
@@ -104,6 +118,7 @@ impl Protocol {
             lines: std::mem::take(&mut self.lines),
             cpus: std::mem::take(&mut self.cpus),
             half_done: std::mem::take(&mut self.half_done),
+            groups: std::mem::take(&mut self.groups),
             discipline: self.discipline,
             ..Protocol::new(machine)
         };
@@ -159,6 +174,7 @@ impl Protocol {
         self.now = 0;
         self.cpus.begin();
         self.half_done.begin();
+        self.groups.begin();
         self.last_operand = None;
         self.lines.clear();
         for space in &mut self.spaces {
@@ -188,27 +204,25 @@ impl Protocol {
                     at,
                     new,
                     release,
+                    atomic: false,
                 };
                 self.store(store, live, tables)
             }
-            Event::Zero { at, bytes } => {
-                self.zero(by, at, bytes, tables);
-                Ok(())
-            }
-            Event::Tlbi { operation, operand } => {
-                self.tlbi(by, operation, operand, tables.stage2())
-            }
-            Event::Barrier(barrier) => self.barrier(by, barrier, tables),
             Event::Exchange { at, new, .. } => {
-                let release = true;
                 let store = Store {
                     by,
                     at,
                     new,
-                    release,
+                    release: true,
+                    atomic: true,
                 };
                 self.store(store, live, tables)
             }
+            Event::Zero { at, bytes } => self.zero(by, at, bytes, tables),
+            Event::Tlbi { operation, operand } => {
+                self.tlbi(by, operation, operand, tables.format())
+            }
+            Event::Barrier(barrier) => self.barrier(by, barrier, tables),
             Event::Cache {
                 operation: CacheOperation::Cvac | CacheOperation::Civac,
                 at,
@@ -266,11 +280,17 @@ impl Protocol {
         if let Some((at, place)) = self.cpus.iter().find_map(|cpu| cpu.unpublished) {
             let what = format!("no DSB ISHST or DSB ISH follows the store to {at:#x}");
             let finding = Finding::new(Class::Barrier, "G7", what);
-            let bytes = tables.stage2().entry_bytes(place.level);
+            let bytes = tables.format().entry_bytes(place.level);
             return Err(finding.at(place.vm, place.ipa, bytes));
         }
         Protocol::published(self.lines.publish_all(tables), tables)?;
+        self.groups.end(tables)?;
         self.half_done.end(ledger)
+    }
+
+    /// Section O is the contract's; the walker knows what the architecture leaves open.
+    fn judges_groups(&self) -> bool {
+        self.hints && self.discipline == Discipline::Contract
     }
 
     /// A root is complete: walkers find it in memory.
@@ -318,64 +338,11 @@ impl Protocol {
             cpu.full_barrier = self.now;
             cpu.has_maintained = false;
             self.lines.complete(tables, by);
+            let keep = self.groups.is_any_open(tables);
             for space in &mut self.spaces {
-                space.pending.complete(by);
+                space.pending.complete(by, keep);
             }
         }
         Protocol::published(self.lines.publish(tables, by), tables)
-    }
-
-    fn tlbi(
-        &mut self,
-        by: u8,
-        operation: Tlbi,
-        operand: u64,
-        stage2: &Stage2,
-    ) -> Result<(), Finding> {
-        let cpu = self.cpus.get(by);
-        if cpu.unsynchronized {
-            let what = "no ISB between the write of VTTBR_EL2 or VTCR_EL2 and the TLBI after it";
-            return Err(Finding::new(Class::Barrier, "G8", what.into()));
-        }
-        cpu.has_maintained = true;
-        cpu.has_invalidated = true;
-        // VTCR_EL2.VS is 0 (R1).
-        let vmid = (cpu.vttbr >> 48) as u16 & 0xff;
-        let (now, cpus) = (self.now, &self.cpus);
-        let operand = Operand::new(operand, self.granule);
-        let mut useful = false;
-        for space in &mut self.spaces {
-            let pending = &mut space.pending;
-            let own = space.vmid == vmid;
-            match operation {
-                Tlbi::Ipas2e1is if own => {
-                    useful |= pending.invalidate(stage2, operand, cpus, by, now) != 0;
-                }
-                Tlbi::Ipas2e1is => pending.invalidate_elsewhere(stage2, operand, vmid),
-                Tlbi::Vmalls12e1is if own => {
-                    let covers = pending.invalidate_whole(cpus, by, now);
-                    useful |= covers;
-                    space.idle_whole |= !covers;
-                }
-                Tlbi::Vmalls12e1is => pending.invalidate_whole_elsewhere(vmid, now),
-                Tlbi::Vmalle1is if own => {
-                    useful |= pending.invalidate_stage1(cpus, by, now);
-                }
-                Tlbi::Ipas2e1 if own => pending.invalidate_locally(stage2, operand),
-                Tlbi::Vmalle1 if own => pending.invalidate_stage1_locally(now),
-                Tlbi::Vmalle1is
-                | Tlbi::Ipas2e1
-                | Tlbi::Vmalle1
-                | Tlbi::Ripas2e1is
-                | Tlbi::Vae2is
-                | Tlbi::Rvae2is
-                | Tlbi::Alle2is => {}
-            }
-        }
-        if operation == Tlbi::Ipas2e1is {
-            self.last_operand = Some(operand);
-        }
-        self.needless.invalidations += u64::from(!useful);
-        Ok(())
     }
 }

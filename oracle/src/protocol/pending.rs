@@ -10,8 +10,7 @@ use super::cpus::Cpus;
 use super::levels::Levels;
 use super::operand::{Hint, Operand};
 use super::sorted::Addressed;
-use crate::ledger::{Broken, Place};
-use crate::walk::Stage2;
+use crate::ledger::{Broken, Format, Place};
 
 /// The number of an event within an operation, from 1. 0 is before all.
 pub(super) type Time = u32;
@@ -22,10 +21,14 @@ pub(super) struct Item {
     pub(super) place: Place,
     pub(super) table: bool,
     pub(super) descriptor: u64,
+    /// It became another valid value at once.
+    pub(super) in_place: bool,
+    /// One entry of a TLB may stand for its whole contiguous group.
+    pub(super) hinted: bool,
     pub(super) stored: Time,
     stored_by: u8,
-    /// When an ordered `IPAS2E1IS` first covered it. A later one of another CPU does
-    /// not count.
+    /// When an ordered invalidation by IPA first covered it. A later one of another CPU
+    /// does not count.
     invalidated: Time,
     invalidated_by: u8,
     flaw: Flaw,
@@ -54,9 +57,9 @@ pub(super) enum Progress {
     WrongHint(Operand),
     /// The invalidation was not broadcast.
     Local,
-    /// `IPAS2E1IS`, and no `VMALLE1IS` after it.
+    /// By IPA, and no `VMALLE1IS` after it.
     NoStage1,
-    /// `IPAS2E1IS` and `VMALLE1IS` with no `DSB ISH` between them.
+    /// By IPA and `VMALLE1IS` with no `DSB ISH` between them.
     Stage1TooEarly,
     /// Only the last `DSB ISH` is missing.
     NotComplete,
@@ -95,7 +98,7 @@ pub(super) struct Pending {
 struct Cpu {
     /// Its last store that broke a descriptor.
     stored: Time,
-    /// Its last `IPAS2E1IS` that covered one.
+    /// Its last invalidation by IPA that covered one.
     invalidated: Time,
     /// The same, where stage 1 is to follow.
     awaiting: Time,
@@ -177,11 +180,24 @@ impl Pending {
         &mut self.cpus[index]
     }
 
-    pub(super) fn push(&mut self, broken: &Broken, by: u8, now: Time) {
+    /// A descriptor is broken, or changed in place. `group` is the region of its
+    /// contiguous group, where a TLB may hold that as one.
+    pub(super) fn push(
+        &mut self,
+        broken: &Broken,
+        (by, now): (u8, Time),
+        in_place: bool,
+        group: Option<(u64, u64)>,
+    ) {
+        if let Some(group) = group {
+            self.renew(broken.place.level, group, by, now);
+        }
         let item = Item {
             place: broken.place,
             table: broken.table,
             descriptor: broken.descriptor,
+            in_place,
+            hinted: group.is_some(),
             stored: now,
             stored_by: by,
             invalidated: 0,
@@ -194,17 +210,31 @@ impl Pending {
         self.cpu(by).stored = now;
     }
 
-    /// `IPAS2E1IS` for this VMID by a CPU. How many descriptors it covers.
+    /// While one member of a group was still there, a TLB could take the whole group from
+    /// it again: what was done to the others before counts for nothing.
+    fn renew(&mut self, level: i8, group: (u64, u64), by: u8, now: Time) {
+        let mut open_again = 0;
+        self.items.for_each_of(level, group, |item| {
+            if item.hinted {
+                open_again += usize::from(item.invalidated != 0);
+                (item.stored, item.stored_by) = (now, by);
+                (item.invalidated, item.flaw) = (0, Flaw::None);
+            }
+        });
+        self.uncovered += open_again;
+    }
+
+    /// By IPA for this VMID by a CPU. How many descriptors it covers.
     pub(super) fn invalidate(
         &mut self,
-        stage2: &Stage2,
+        format: &Format,
         operand: Operand,
         cpus: &Cpus,
         by: u8,
         now: Time,
     ) -> usize {
         let mut covered = 0;
-        self.items.for_each_at(stage2, operand.ipa, |item| {
+        self.concerned(format, operand, |item| {
             if item.invalidated != 0 {
             } else if !admits(operand.hint, item) {
                 item.flaw = Flaw::WrongHint(operand);
@@ -226,16 +256,20 @@ impl Pending {
     }
 
     /// `IPAS2E1` for this VMID: other CPUs keep what they hold.
-    pub(super) fn invalidate_locally(&mut self, stage2: &Stage2, operand: Operand) {
-        self.items
-            .for_each_at(stage2, operand.ipa, |item| item.flaw = Flaw::Local);
+    pub(super) fn invalidate_locally(&mut self, format: &Format, operand: Operand) {
+        self.concerned(format, operand, |item| item.flaw = Flaw::Local);
     }
 
-    /// `IPAS2E1IS` for another VMID.
-    pub(super) fn invalidate_elsewhere(&mut self, stage2: &Stage2, operand: Operand, vmid: u16) {
-        self.items.for_each_at(stage2, operand.ipa, |item| {
-            item.flaw = Flaw::WrongVmid(vmid);
-        });
+    /// By IPA for another VMID.
+    pub(super) fn invalidate_elsewhere(&mut self, format: &Format, operand: Operand, vmid: u16) {
+        self.concerned(format, operand, |item| item.flaw = Flaw::WrongVmid(vmid));
+    }
+
+    /// The descriptors that translate an address which an operand names.
+    fn concerned(&mut self, format: &Format, operand: Operand, act: impl FnMut(&mut Item)) {
+        if let Some(last) = operand.last() {
+            self.items.for_each_over(format, (operand.ipa, last), act);
+        }
     }
 
     /// `VMALLE1IS` for this VMID by a CPU. Whether it covers what no earlier one does.
@@ -294,8 +328,9 @@ impl Pending {
         self.foreign_whole = Some((now, vmid));
     }
 
-    /// `DSB ISH` of a CPU: it completes what the CPU issued.
-    pub(super) fn complete(&mut self, by: u8) {
+    /// `DSB ISH` of a CPU: it completes what the CPU issued. What is done is kept while
+    /// it may have to be done again (see [`Pending::renew`]).
+    pub(super) fn complete(&mut self, by: u8, keep: bool) {
         let cpu = self.cpu(by);
         cpu.completed = cpu.awaiting;
         let whole = std::mem::take(&mut cpu.issued_whole);
@@ -305,7 +340,7 @@ impl Pending {
         }
         self.cpu(by).issued = issued;
         self.whole_vmid_done |= whole;
-        if self.count == 0 {
+        if self.count == 0 || keep {
             return;
         }
         let by_ipa = self.uncovered == 0 && self.cpus.iter().all(Cpu::all_by_ipa_done);
@@ -372,15 +407,24 @@ impl Pending {
     /// Descriptors that are not done and share an address with an entry.
     pub(super) fn open_over(
         &self,
-        stage2: &Stage2,
+        format: &Format,
         entry: Place,
     ) -> impl Iterator<Item = (Item, Progress)> {
-        self.open(self.items.over(stage2, entry))
+        self.open(self.items.over(format, entry))
+    }
+
+    /// Those of one level from an address on that are not done.
+    pub(super) fn open_of(
+        &self,
+        level: i8,
+        region: (u64, u64),
+    ) -> impl Iterator<Item = (Item, Progress)> {
+        self.open(self.items.of(level, region))
     }
 
     /// A table descriptor above a table that is not done.
-    pub(super) fn open_above(&self, stage2: &Stage2, table: Place) -> Option<(Item, Progress)> {
-        let above = self.items.above(stage2, table);
+    pub(super) fn open_above(&self, format: &Format, table: Place) -> Option<(Item, Progress)> {
+        let above = self.items.above(format, table);
         self.open(above.filter(|item| item.table)).next()
     }
 

@@ -78,10 +78,10 @@ impl<T: Addressed> Sorted<T> {
         (0..self.runs.len()).flat_map(move |run| &self.items[self.find(run, start, bytes)])
     }
 
-    /// Acts on the items at one address.
-    pub(super) fn for_each_at(&mut self, address: u64, mut act: impl FnMut(&mut T)) {
+    /// Acts on the items at addresses from `start` on, and below `start + bytes`.
+    pub(super) fn for_each_within(&mut self, start: u64, bytes: u64, mut act: impl FnMut(&mut T)) {
         for run in 0..self.runs.len() {
-            let range = self.find(run, address, 1);
+            let range = self.find(run, start, bytes);
             self.items[range].iter_mut().for_each(&mut act);
         }
     }
@@ -92,8 +92,7 @@ impl<T: Addressed> Sorted<T> {
         let end = end.unwrap_or(self.items.len());
         let items = &self.items[first..end];
         let from = items.partition_point(|item| item.address() < start);
-        let inside = |item: &&T| item.address() - start < bytes;
-        let count = items[from..].iter().take_while(inside).count();
+        let count = items[from..].partition_point(|item| item.address() - start < bytes);
         first + from..first + from + count
     }
 }
@@ -134,7 +133,7 @@ mod tests {
     fn equal_addresses_are_all_found() {
         let mut list = list([5, 3, 5, 4, 3, 5]);
         let mut count = 0;
-        list.for_each_at(5, |_| count += 1);
+        list.for_each_within(5, 1, |_| count += 1);
         assert_eq!(count, 3);
     }
 

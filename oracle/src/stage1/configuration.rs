@@ -11,7 +11,7 @@ use crate::params::{Control, FINAL_LEVEL, State, WalkParams, bit};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stage1 {
     pub(super) state: State,
-    pub(super) params: WalkParams,
+    pub(crate) params: WalkParams,
     /// PAMax.
     pub(super) pa_bits: u8,
     /// Physical address of the root.

@@ -244,6 +244,7 @@ struct Pages {
     cached: u32,
     roots: u32,
     linked: u32,
+    built: u32,
     unlinked: u32,
 }
 
@@ -527,6 +528,7 @@ fn pages(counts: PageCounts) -> Pages {
         cached: counts.cached,
         roots: counts.roots,
         linked: counts.linked,
+        built: counts.built,
         unlinked: counts.unlinked,
     }
 }

@@ -193,6 +193,8 @@ pub struct PageCounts {
     pub roots: u32,
     /// Other tables that a root leads to.
     pub linked: u32,
+    /// Tables of subtrees that are built and not linked yet.
+    pub built: u32,
     /// Tables that left, and are not free yet.
     pub unlinked: u32,
 }

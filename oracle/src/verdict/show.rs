@@ -95,8 +95,8 @@ impl fmt::Display for Verdict {
         let pages = &self.pages;
         write!(
             f,
-            "  pages      {} free, {} cached, {} in roots, {} in tables, {} unlinked",
-            pages.free, pages.cached, pages.roots, pages.linked, pages.unlinked
+            "  pages      {} free, {} cached, {} in roots, {} in tables, {} built, {} unlinked",
+            pages.free, pages.cached, pages.roots, pages.linked, pages.built, pages.unlinked
         )
     }
 }

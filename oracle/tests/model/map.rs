@@ -174,6 +174,7 @@ fn runs_join_leaves_of_all_sizes_and_part_where_attributes_do() {
     }
     .done(&mut model);
     let run = |ipa, bytes, memory| Run {
+        accessible: true,
         ipa,
         bytes,
         pa: 4 * G + ipa,

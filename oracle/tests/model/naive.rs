@@ -1,5 +1,5 @@
-//! A second model, written to be obvious: a radix tree of tables, changed leaf
-//! by leaf as section M and U say, and beside it a plain map of pages.
+//! A second model, written to be obvious: a radix tree of tables, changed entry
+//! by entry as the clauses say, and beside it a plain map of pages.
 //!
 //! It shares nothing with the model under test but the words of `operation`, and
 //! checks no preconditions.
@@ -8,21 +8,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use oracle::arch::Granule;
 use oracle::model::Meaning;
-use oracle::operation::{MemoryType, Outcome, Prot};
+use oracle::operation::{
+    AccessKind, EntryContent, Execute, LeafContent, MemoryType, Outcome, Prot,
+};
 
-/// What a leaf says.
+/// A table; what is not in it is empty.
+pub(crate) type Table = BTreeMap<u64, Entry>;
+
+/// What is neither empty nor a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Leaf {
-    pub(crate) pa: u64,
-    pub(crate) prot: Prot,
-    pub(crate) memory: MemoryType,
+pub(crate) enum Held {
+    Leaf(LeafContent),
+    Soft(LeafContent),
+    Owner(u8),
 }
 
-/// A table; what is not in it is invalid.
-type Table = BTreeMap<u64, Entry>;
-
-enum Entry {
-    Leaf(Leaf),
+pub(crate) enum Entry {
+    Held(Held),
     Table(Table),
 }
 
@@ -32,34 +34,83 @@ pub(crate) struct Naive {
     start: i8,
     root_tables: u32,
     block_levels: &'static [i8],
-    root: Table,
-    /// PA, permissions and memory type of each mapped page, where it is kept.
-    pub(crate) pages: Option<BTreeMap<u64, Leaf>>,
+    haf: bool,
+    pub(crate) root: Table,
+    /// Level and first IPA of the entry, the subtree for it, and the level of its leaves.
+    built: Option<(i8, u64, Table)>,
+    /// What the last operation had to report.
+    pub(crate) dirty: Vec<(u64, u64)>,
+    /// The leaf of each mapped page, where it is kept.
+    pub(crate) pages: Option<BTreeMap<u64, LeafContent>>,
 }
 
-impl Leaf {
-    fn plus(self, bytes: u64) -> Leaf {
-        Leaf {
-            pa: self.pa + bytes,
-            ..self
+pub(crate) fn plus(leaf: LeafContent, bytes: u64) -> LeafContent {
+    LeafContent {
+        pa: leaf.pa + bytes,
+        ..leaf
+    }
+}
+
+fn alike(one: LeafContent, two: LeafContent) -> bool {
+    let fresh = |leaf| LeafContent {
+        young: true,
+        dirty: false,
+        ..leaf
+    };
+    fresh(one) == fresh(two)
+}
+
+impl Held {
+    fn plus(self, bytes: u64) -> Held {
+        match self {
+            Held::Leaf(leaf) => Held::Leaf(plus(leaf, bytes)),
+            Held::Soft(leaf) => Held::Soft(plus(leaf, bytes)),
+            owner @ Held::Owner(_) => owner,
+        }
+    }
+
+    fn is_dirty(self) -> bool {
+        matches!(self, Held::Leaf(leaf) | Held::Soft(leaf) if leaf.dirty)
+    }
+
+    fn serves(self, wanted: Held) -> bool {
+        match (self, wanted) {
+            (Held::Leaf(old), Held::Leaf(new)) => alike(old, new),
+            _ => self == wanted,
         }
     }
 }
 
+/// The shape of an address space.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) granule: Granule,
+    pub(crate) start: i8,
+    pub(crate) pa_bits: u8,
+    pub(crate) ds: bool,
+    pub(crate) root_tables: u32,
+    pub(crate) haf: bool,
+}
+
 impl Naive {
-    pub(crate) fn new(granule: Granule, start: i8, pa_bits: u8, root_tables: u32) -> Naive {
-        let (page_bits, block_levels): (u32, &[i8]) = match granule {
-            Granule::K4 => (12, &[1, 2]),
-            Granule::K16 => (14, &[2]),
-            Granule::K64 if pa_bits == 52 => (16, &[1, 2]),
-            Granule::K64 => (16, &[2]),
+    pub(crate) fn new(shape: Shape) -> Naive {
+        let (page_bits, block_levels): (u32, &[i8]) = match (shape.granule, shape.ds) {
+            (Granule::K4, false) => (12, &[1, 2]),
+            (Granule::K4, true) => (12, &[0, 1, 2]),
+            (Granule::K16, false) => (14, &[2]),
+            (Granule::K16, true) => (14, &[1, 2]),
+            (Granule::K64, _) if shape.pa_bits == 52 => (16, &[1, 2]),
+            (Granule::K64, _) => (16, &[2]),
         };
         Naive {
             page_bits,
-            start,
-            root_tables,
+            start: shape.start,
+            root_tables: shape.root_tables,
             block_levels,
+            haf: shape.haf,
             root: Table::new(),
+            built: None,
+            dirty: Vec::new(),
             pages: None,
         }
     }
@@ -86,46 +137,61 @@ impl Naive {
     pub(crate) fn map(
         &mut self,
         ipa: u64,
-        leaf: Leaf,
+        leaf: LeafContent,
+        size: u64,
+        pages_only: bool,
+        cache: u32,
+    ) -> Outcome {
+        let answer = self.hold(ipa, Held::Leaf(leaf), size, pages_only, cache);
+        let done = match answer {
+            Outcome::NoPages { done, .. } => done,
+            _ => size,
+        };
+        self.map_pages(ipa, leaf, done);
+        answer
+    }
+
+    pub(crate) fn annotate(&mut self, ipa: u64, size: u64, owner: u8, cache: u32) -> Outcome {
+        self.hold(ipa, Held::Owner(owner), size, false, cache)
+    }
+
+    fn hold(
+        &mut self,
+        ipa: u64,
+        held: Held,
         size: u64,
         pages_only: bool,
         mut cache: u32,
     ) -> Outcome {
+        self.dirty.clear();
         let mut done = 0;
         while done < size {
-            let level = self.leaf_level(ipa + done, leaf.pa + done, size - done, pages_only);
-            match self.need(ipa + done, leaf.plus(done), level) {
+            let (at, held) = (ipa + done, held.plus(done));
+            let pa = match held {
+                Held::Leaf(leaf) | Held::Soft(leaf) => leaf.pa,
+                Held::Owner(_) => at,
+            };
+            let level = self.fitting_level(at, pa, size - done, pages_only);
+            match self.need(at, held, level) {
                 None => {}
-                Some(need) if u32::from(need) > cache => {
-                    self.map_pages(ipa, leaf, done);
-                    return Outcome::NoPages { done, need };
-                }
+                Some(need) if u32::from(need) > cache => return Outcome::NoPages { done, need },
                 Some(need) => {
                     cache -= u32::from(need);
-                    self.put(ipa + done, level, Some(leaf.plus(done)));
+                    self.put(at, level, Some(held));
                 }
             }
             done += self.entry(level);
         }
-        self.map_pages(ipa, leaf, size);
         Outcome::Done
     }
 
     pub(crate) fn unmap(&mut self, ipa: u64, size: u64, cache: u32) -> Outcome {
-        let mut splits = BTreeSet::new();
-        for cut in [ipa, ipa + size] {
-            self.splits_at(cut, &mut splits);
+        self.dirty.clear();
+        if let Err(refused) = self.cut(ipa, size, cache, |_| true) {
+            return refused;
         }
-        if splits.len() > cache as usize {
-            let need = u16::try_from(splits.len()).unwrap();
-            return Outcome::NoPages { done: 0, need };
-        }
-        for (level, start) in splits {
-            self.put(start, level, None);
-        }
+        self.each(ipa, size, |_| None);
         let page_addresses = self.pages_of(ipa, size);
-        let entry_bytes = self.entry(self.start);
-        clear(&mut self.root, entry_bytes, self.page_bits, ipa, ipa + size);
         if let Some(pages) = &mut self.pages {
             for at in page_addresses {
                 pages.remove(&at);
@@ -134,25 +200,255 @@ impl Naive {
         Outcome::Done
     }
 
+    pub(crate) fn protect(&mut self, ipa: u64, size: u64, prot: Prot, cache: u32) -> Outcome {
+        self.dirty.clear();
+        let is_leaf = |held: Held| matches!(held, Held::Leaf(_));
+        if let Err(refused) = self.cut(ipa, size, cache, is_leaf) {
+            return refused;
+        }
+        self.each(ipa, size, |held| {
+            let Held::Leaf(mut leaf) = held else {
+                return Some(held);
+            };
+            leaf.prot = prot;
+            if matches!(leaf.memory, MemoryType::Device | MemoryType::DeviceStrict) {
+                leaf.prot.execute = Execute::Never;
+            }
+            leaf.dirty &= prot.write;
+            Some(Held::Leaf(leaf))
+        });
+        Outcome::Done
+    }
+
+    /// U6: splits what both ends cut, where it is of the right kind.
+    fn cut(
+        &mut self,
+        ipa: u64,
+        size: u64,
+        cache: u32,
+        kind: fn(Held) -> bool,
+    ) -> Result<(), Outcome> {
+        let mut splits = BTreeSet::new();
+        for cut in [ipa, ipa + size] {
+            self.splits_at(cut, kind, &mut splits);
+        }
+        if splits.len() > cache as usize {
+            let need = u16::try_from(splits.len()).unwrap();
+            return Err(Outcome::NoPages { done: 0, need });
+        }
+        for (level, start) in splits {
+            self.put(start, level, None);
+        }
+        Ok(())
+    }
+
+    /// Lets `change` say what each entry that a range overlaps holds from now on.
+    pub(crate) fn each(
+        &mut self,
+        ipa: u64,
+        size: u64,
+        mut change: impl FnMut(Held) -> Option<Held>,
+    ) {
+        let bytes = self.entry(self.start);
+        let dirty = &mut self.dirty;
+        each(
+            &mut self.root,
+            bytes,
+            self.page_bits,
+            (ipa, ipa + size),
+            &mut |at, bytes, held| {
+                let new = change(held);
+                if held.is_dirty() && !new.is_some_and(Held::is_dirty) {
+                    dirty.push((at, bytes));
+                }
+                new
+            },
+        );
+    }
+
+    /// What each entry that a range overlaps holds.
+    pub(crate) fn held(&mut self, ipa: u64, size: u64) -> Vec<Held> {
+        let mut all = Vec::new();
+        self.each(ipa, size, |held| {
+            all.push(held);
+            Some(held)
+        });
+        all
+    }
+
+    /// T2: one block after the other.
+    pub(crate) fn split(&mut self, ipa: u64, size: u64, mut cache: u32) -> Outcome {
+        self.dirty.clear();
+        let mut at = ipa;
+        while at < ipa + size {
+            let (level, entry) = self.walk(at, 3);
+            let bytes = self.entry(level);
+            match entry {
+                Some(Entry::Held(Held::Leaf(_))) if level < 3 => {
+                    if cache == 0 {
+                        let done = (at / bytes * bytes).max(ipa) - ipa;
+                        return Outcome::NoPages { done, need: 1 };
+                    }
+                    cache -= 1;
+                    self.put(at, level + 1, None);
+                }
+                _ => at = (at / bytes + 1) * bytes,
+            }
+        }
+        Outcome::Done
+    }
+
+    /// W7.
+    pub(crate) fn coalesce(&mut self, ipa: u64, size: u64) {
+        let bytes = self.entry(self.start);
+        coalesce(
+            &mut self.root,
+            self.start,
+            bytes,
+            self.page_bits,
+            self.block_levels,
+            (ipa, ipa + size),
+        );
+    }
+
+    /// B2: the page need, where there are not enough.
+    pub(crate) fn build(
+        &mut self,
+        ipa: u64,
+        level: i8,
+        leaf: LeafContent,
+        pages_only: bool,
+        cache: u32,
+    ) -> Outcome {
+        let mut tables = 0;
+        let table = self.subtree(ipa, level, leaf, pages_only, &mut tables, cache);
+        if tables > cache {
+            let need = u16::try_from(tables).unwrap_or(u16::MAX);
+            return Outcome::NoPages { done: 0, need };
+        }
+        self.built = Some((level, ipa, table));
+        Outcome::Done
+    }
+
+    fn subtree(
+        &self,
+        ipa: u64,
+        level: i8,
+        leaf: LeafContent,
+        pages_only: bool,
+        tables: &mut u32,
+        cache: u32,
+    ) -> Table {
+        *tables += 1;
+        let below = level + 1;
+        let bytes = self.entry(below);
+        let is_leaf = below == 3 || (!pages_only && self.block_levels.contains(&below));
+        let mut table = Table::new();
+        for n in 0..self.entry(level) / bytes {
+            let (at, leaf) = (ipa + n * bytes, plus(leaf, n * bytes));
+            if is_leaf {
+                // What is not kept need not be filled.
+                if *tables <= cache {
+                    table.insert(at / bytes, Entry::Held(Held::Leaf(leaf)));
+                }
+            } else {
+                let next = self.subtree(at, below, leaf, pages_only, tables, cache);
+                table.insert(at / bytes, Entry::Table(next));
+            }
+        }
+        table
+    }
+
+    pub(crate) fn is_built(&self) -> bool {
+        self.built.is_some()
+    }
+
+    /// B3: whether tables lead down to the entry.
+    pub(crate) fn link(&mut self) -> bool {
+        let (level, ipa, table) = self.built.take().unwrap();
+        let (found, _) = self.walk(ipa, level);
+        if found < level {
+            self.built = Some((level, ipa, table));
+            return false;
+        }
+        self.dirty.clear();
+        let bytes = self.entry(level);
+        self.each(ipa, bytes, |_| None);
+        self.put(ipa, level, Some(Held::Owner(1)));
+        let mut parent = &mut self.root;
+        for above in self.start..level {
+            let mut bytes = 1 << self.page_bits;
+            for _ in above..3 {
+                bytes <<= self.page_bits - 3;
+            }
+            let Some(Entry::Table(next)) = parent.get_mut(&(ipa / bytes)) else {
+                unreachable!("it was just stored")
+            };
+            parent = next;
+        }
+        parent.insert(ipa / bytes, Entry::Table(table));
+        true
+    }
+
+    pub(crate) fn discard(&mut self) {
+        self.built = None;
+    }
+
+    pub(crate) fn access(&mut self, ipa: u64, kind: AccessKind, hd: bool) {
+        self.each(ipa, 1, |held| {
+            let Held::Leaf(mut leaf) = held else {
+                return Some(held);
+            };
+            let permitted = match kind {
+                AccessKind::Read => leaf.prot.read,
+                AccessKind::Write => leaf.prot.write,
+                AccessKind::Execute => {
+                    matches!(leaf.prot.execute, Execute::Both | Execute::El1)
+                }
+            };
+            if permitted {
+                leaf.young = true;
+                leaf.dirty |= hd && kind == AccessKind::Write;
+            }
+            Some(Held::Leaf(leaf))
+        });
+    }
+
     pub(crate) fn tables(&self) -> u32 {
-        self.root_tables + tables_below(&self.root, self.start)
+        let built = self.built.as_ref();
+        let built = built.map_or(0, |(level, _, table)| 1 + tables_below(table, level + 1));
+        self.root_tables + tables_below(&self.root, self.start) + built
     }
 
     pub(crate) fn lookup(&self, ipa: u64) -> Meaning {
         let (level, entry) = self.walk(ipa, 3);
         match entry {
-            Some(Entry::Leaf(leaf)) => Meaning::Mapped {
+            Some(Entry::Held(Held::Leaf(leaf))) if leaf.young || self.haf => Meaning::Mapped {
                 pa: leaf.pa + ipa % self.entry(level),
                 prot: leaf.prot,
                 memory: leaf.memory,
                 level,
             },
+            Some(Entry::Held(Held::Leaf(_))) => Meaning::Old { level },
             _ => Meaning::Unmapped { fault_level: level },
         }
     }
 
+    /// Y5.
+    pub(crate) fn content(&self, ipa: u64) -> (i8, EntryContent) {
+        let (level, entry) = self.walk(ipa, 3);
+        let content = match entry {
+            None => EntryContent::Empty,
+            Some(Entry::Held(Held::Leaf(leaf))) => EntryContent::Leaf(*leaf),
+            Some(Entry::Held(Held::Soft(leaf))) => EntryContent::Softened(*leaf),
+            Some(Entry::Held(Held::Owner(owner))) => EntryContent::Annotated { owner: *owner },
+            Some(Entry::Table(_)) => unreachable!("a page leads to no table"),
+        };
+        (level, content)
+    }
+
     /// M9.
-    fn leaf_level(&self, ipa: u64, pa: u64, left: u64, pages_only: bool) -> i8 {
+    fn fitting_level(&self, ipa: u64, pa: u64, left: u64, pages_only: bool) -> i8 {
         let fits = |level: &&i8| {
             let bytes = self.entry(**level);
             **level >= self.start
@@ -164,11 +460,11 @@ impl Naive {
         *blocks.iter().find(fits).unwrap_or(&3)
     }
 
-    /// M10 and M14: the pages that a leaf needs, or `None` where it is skipped.
-    fn need(&self, ipa: u64, leaf: Leaf, level: i8) -> Option<u16> {
+    /// M10 and M14: the pages that an entry needs, or `None` where it is skipped.
+    fn need(&self, ipa: u64, wanted: Held, level: i8) -> Option<u16> {
         let (found, entry) = self.walk(ipa, level);
-        if let Some(Entry::Leaf(old)) = entry
-            && old.plus(ipa % self.entry(found)) == leaf
+        if let Some(Entry::Held(old)) = entry
+            && old.plus(ipa % self.entry(found)).serves(wanted)
         {
             return None;
         }
@@ -189,11 +485,12 @@ impl Naive {
         }
     }
 
-    /// Makes sure that a table of `level` covers `ipa`, and stores a leaf in it.
-    fn put(&mut self, ipa: u64, level: i8, leaf: Option<Leaf>) {
+    /// Makes sure that a table of `level` covers `ipa`, and stores something in it.
+    fn put(&mut self, ipa: u64, level: i8, new: Option<Held>) {
         let sizes: Vec<u64> = (self.start..=level)
             .map(|level| self.entry(level))
             .collect();
+        let bytes = sizes[sizes.len() - 1];
         let mut table = &mut self.root;
         for pair in sizes.windows(2) {
             let (bytes, below) = (pair[0], pair[1]);
@@ -201,9 +498,9 @@ impl Naive {
             let next = match table.remove(&index) {
                 None => Table::new(),
                 Some(Entry::Table(next)) => next,
-                Some(Entry::Leaf(block)) => (0..bytes / below)
+                Some(Entry::Held(block)) => (0..bytes / below)
                     .map(|n| {
-                        let piece = Entry::Leaf(block.plus(n * below));
+                        let piece = Entry::Held(block.plus(n * below));
                         (index * (bytes / below) + n, piece)
                     })
                     .collect(),
@@ -214,15 +511,33 @@ impl Naive {
             };
             table = next;
         }
-        if let Some(leaf) = leaf {
-            table.insert(ipa / sizes[sizes.len() - 1], Entry::Leaf(leaf));
+        let Some(new) = new else { return };
+        match table.insert(ipa / bytes, Entry::Held(new)) {
+            Some(Entry::Held(old)) if old.is_dirty() => self.dirty.push((ipa, bytes)),
+            Some(Entry::Table(mut old)) => {
+                let (all, dirty) = ((0, u64::MAX), &mut self.dirty);
+                let bytes = bytes >> (self.page_bits - 3);
+                each(
+                    &mut old,
+                    bytes,
+                    self.page_bits,
+                    all,
+                    &mut |at, bytes, held| {
+                        if held.is_dirty() {
+                            dirty.push((at, bytes));
+                        }
+                        None
+                    },
+                );
+            }
+            _ => {}
         }
     }
 
     /// U6: level and first IPA of each table that a cut at `cut` takes.
-    fn splits_at(&self, cut: u64, splits: &mut BTreeSet<(i8, u64)>) {
+    fn splits_at(&self, cut: u64, kind: fn(Held) -> bool, splits: &mut BTreeSet<(i8, u64)>) {
         let (mut level, entry) = self.walk(cut, 3);
-        if !matches!(entry, Some(Entry::Leaf(_))) {
+        if !matches!(entry, Some(Entry::Held(held)) if kind(*held)) {
             return;
         }
         while !cut.is_multiple_of(self.entry(level)) {
@@ -232,33 +547,46 @@ impl Naive {
         }
     }
 
-    fn map_pages(&mut self, ipa: u64, leaf: Leaf, bytes: u64) {
+    fn map_pages(&mut self, ipa: u64, leaf: LeafContent, bytes: u64) {
         let page_addresses = self.pages_of(ipa, bytes);
         if let Some(pages) = &mut self.pages {
             for at in page_addresses {
-                pages.insert(at, leaf.plus(at - ipa));
+                pages.insert(at, plus(leaf, at - ipa));
             }
         }
     }
 }
 
-/// U7 and U8.
-fn clear(table: &mut Table, entry_bytes: u64, page_bits: u32, from: u64, to: u64) {
-    let touched = from / entry_bytes..=(to - 1) / entry_bytes;
+/// Changes what entries hold that `[from, to)` overlaps; U8.
+fn each(
+    table: &mut Table,
+    bytes: u64,
+    page_bits: u32,
+    (from, to): (u64, u64),
+    change: &mut impl FnMut(u64, u64, Held) -> Option<Held>,
+) {
+    let touched = from / bytes..=(to - 1) / bytes;
     let indices: Vec<u64> = table.range(touched).map(|(index, _)| *index).collect();
     for index in indices {
-        let start = index * entry_bytes;
-        let whole = from <= start && start + entry_bytes <= to;
         let empty = match table.get_mut(&index) {
-            Some(Entry::Table(next)) if !whole => {
-                clear(next, entry_bytes >> (page_bits - 3), page_bits, from, to);
+            Some(Entry::Table(next)) => {
+                each(
+                    next,
+                    bytes >> (page_bits - 3),
+                    page_bits,
+                    (from, to),
+                    change,
+                );
                 next.is_empty()
             }
-            Some(Entry::Leaf(_)) => {
-                assert!(whole, "a leaf that is cut was split before");
-                true
-            }
-            _ => true,
+            Some(Entry::Held(held)) => match change(index * bytes, bytes, *held) {
+                Some(new) => {
+                    *held = new;
+                    false
+                }
+                None => true,
+            },
+            None => true,
         };
         if empty {
             table.remove(&index);
@@ -266,12 +594,56 @@ fn clear(table: &mut Table, entry_bytes: u64, page_bits: u32, from: u64, to: u64
     }
 }
 
+fn coalesce(
+    table: &mut Table,
+    level: i8,
+    bytes: u64,
+    page_bits: u32,
+    blocks: &[i8],
+    range: (u64, u64),
+) {
+    for (index, entry) in table.iter_mut() {
+        let Entry::Table(next) = entry else { continue };
+        let (ipa, below) = (index * bytes, bytes >> (page_bits - 3));
+        coalesce(next, level + 1, below, page_bits, blocks, range);
+        let inside = range.0 <= ipa && ipa + bytes <= range.1;
+        if inside
+            && blocks.contains(&level)
+            && let Some(block) = block_of(next, bytes, below)
+        {
+            *entry = Entry::Held(Held::Leaf(block));
+        }
+    }
+}
+
+/// The block that maps as all entries of a table do.
+fn block_of(table: &Table, bytes: u64, below: u64) -> Option<LeafContent> {
+    let Some(Entry::Held(Held::Leaf(first))) = table.values().next() else {
+        return None;
+    };
+    let mut block = *first;
+    if table.len() as u64 != bytes / below || !first.pa.is_multiple_of(bytes) {
+        return None;
+    }
+    for (n, entry) in (0..).zip(table.values()) {
+        let Entry::Held(Held::Leaf(leaf)) = entry else {
+            return None;
+        };
+        if !alike(*leaf, plus(*first, n * below)) {
+            return None;
+        }
+        block.young |= leaf.young;
+        block.dirty |= leaf.dirty;
+    }
+    Some(block)
+}
+
 fn tables_below(table: &Table, level: i8) -> u32 {
     if level == 3 {
         return 0;
     }
     let tables = table.values().map(|entry| match entry {
-        Entry::Leaf(_) => 0,
+        Entry::Held(_) => 0,
         Entry::Table(next) => 1 + tables_below(next, level + 1),
     });
     tables.sum()

@@ -24,6 +24,10 @@ pub(crate) const READ_WRITE: Prot = Prot {
     write: true,
     ..READ
 };
+pub(crate) const WRITE: Prot = Prot {
+    read: false,
+    ..READ_WRITE
+};
 pub(crate) const READ_EXECUTE: Prot = Prot {
     execute: Execute::Both,
     ..READ
@@ -70,6 +74,28 @@ pub(crate) fn vm_4k() -> Model {
     vm(machine(Granule::K4, Some(1), 40, 40))
 }
 
+/// The same with every feature that the model looks at.
+pub(crate) fn vm_with_features() -> Model {
+    vm(with_features(machine(Granule::K4, Some(1), 40, 40)))
+}
+
+/// A machine with FEAT_HAFDBS in full, FEAT_XNX, FEAT_LPA2 and FEAT_TTST.
+pub(crate) fn with_features(machine: Machine) -> Machine {
+    let features = Features {
+        haf: true,
+        dbm: true,
+        xnx: true,
+        lpa2_4k: true,
+        lpa2_16k: true,
+        ttst: true,
+        ..machine.features
+    };
+    Machine {
+        features,
+        ..machine
+    }
+}
+
 /// VM 0 on a machine.
 pub(crate) fn vm(machine: Machine) -> Model {
     let mut model = Model::new(&machine);
@@ -100,6 +126,7 @@ pub(crate) struct Map {
     pub(crate) size: u64,
     pub(crate) prot: Prot,
     pub(crate) memory: MemoryType,
+    pub(crate) software: u8,
     pub(crate) pages_only: bool,
 }
 
@@ -112,6 +139,7 @@ impl Map {
             size,
             prot: READ_WRITE,
             memory: MemoryType::Normal,
+            software: 0,
             pages_only: false,
         }
     }
@@ -131,7 +159,7 @@ impl Map {
             size: self.size,
             prot: self.prot,
             memory: self.memory,
-            software: 0,
+            software: self.software,
             pages_only: self.pages_only,
         }
     }

@@ -7,6 +7,7 @@
 // Each test file uses its own part.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod machines;
 pub mod session;
 
 use std::cell::RefCell;
@@ -187,7 +188,7 @@ impl Words {
     pub fn apply(&self, event: &Event) {
         let mut words = self.0.borrow_mut();
         match *event {
-            Event::Store { at, new, .. } => {
+            Event::Store { at, new, .. } | Event::Exchange { at, new, .. } => {
                 words.insert(at, new);
             }
             Event::Zero { at, bytes } => {
@@ -240,7 +241,11 @@ pub fn bench() -> Observer {
 }
 
 pub fn bench_on(machine: &Machine) -> Observer {
-    let mut observer = Observer::new(machine, stage2());
+    bench_of(machine, stage2())
+}
+
+pub fn bench_of(machine: &Machine, stage2: Stage2) -> Observer {
+    let mut observer = Observer::new(machine, stage2);
     create(&mut observer, 0, ROOT);
     observer.protocol.enter(0, 1, VTTBR);
     run(
@@ -275,7 +280,17 @@ pub fn mapped() -> Observer {
 
 /// One operation.
 pub fn run(observer: &mut Observer, work: Work, events: &[Event]) -> Result<(), Finding> {
-    observer.begin(work, InPlace::default());
+    run_as(observer, work, InPlace::default(), events)
+}
+
+/// One operation, which may change these in place.
+pub fn run_as(
+    observer: &mut Observer,
+    work: Work,
+    in_place: InPlace,
+    events: &[Event],
+) -> Result<(), Finding> {
+    observer.begin(work, in_place);
     for &event in events {
         observer.event(&record(event))?;
     }
