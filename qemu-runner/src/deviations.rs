@@ -49,6 +49,15 @@ pub const FWB_DEVICE_TYPE: Deviation = Deviation {
     fixed: None,
 };
 
+/// Stage 1 that is off has no shareability of its own.
+pub const FWB_SHAREABILITY: Deviation = Deviation {
+    name: "fwb-shareability",
+    what: "with HCR_EL2.FWB, memory that stage 2 forces to be Normal has stage 2's \
+           shareability, not that of Device memory, which stage 1 makes of all while it is off",
+    first: OLDEST,
+    fixed: Some(Version { major: 8, minor: 2 }),
+};
+
 /// Stage-2 configurations of VTCR_EL2.DS that give a Translation fault at level 0.
 pub const LEVEL_MINUS_1: Deviation = Deviation {
     name: "level-minus-1",

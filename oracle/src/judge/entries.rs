@@ -165,7 +165,7 @@ fn holds_mark(tables: &Tables, vm: usize, level: i8, ipa: u64) -> bool {
     tables.touched().iter().any(|&number| {
         let reachable = matches!(tables.state(number), State::Root | State::Linked { .. });
         let table = tables.place(number);
-        let bytes = tables.stage2().entry_bytes(level);
+        let bytes = tables.format().entry_bytes(level);
         let index = ipa.checked_sub(table.ipa).map(|offset| offset / bytes);
         let index = index.and_then(|index| usize::try_from(index).ok());
         let word = index.and_then(|index| tables.contents(number).get(index));

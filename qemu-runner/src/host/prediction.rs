@@ -3,7 +3,7 @@
 
 use super::{Emulated, Registers};
 use crate::cpu;
-use crate::deviations::{AT_SETS_DIRTY, FWB_DEVICE_TYPE};
+use crate::deviations::{AT_SETS_DIRTY, FWB_DEVICE_TYPE, FWB_SHAREABILITY};
 use crate::qemu::Version;
 use fuzz::host::Memory;
 use ops::mailbox::{Description, Method};
@@ -138,6 +138,7 @@ fn update(answer: &Answer) -> Option<Update> {
 pub(super) struct Guest<'a> {
     machine: &'a Machine,
     version: Version,
+    vtcr: u64,
     stage2: Stage2,
 }
 
@@ -154,6 +155,7 @@ impl Guest<'_> {
         Guest {
             machine,
             version: emulated.version,
+            vtcr,
             stage2: Stage2::new(features, walk::Registers { vtcr, vttbr, hcr }),
         }
     }
@@ -189,14 +191,26 @@ impl Guest<'_> {
 
     /// The answer as this emulator reports it. Stage 1 is off, hence Device-nGnRnE.
     fn as_reported(&self, mut at: Answer, leaf: Option<&walk::Step>) -> Answer {
-        let deviates = self.machine.features.fwb && FWB_DEVICE_TYPE.applies(self.version);
-        if let (true, Answer::Translation(translation)) = (deviates, &mut at)
-            && translation.attributes & 0xf0 == 0
-            && let Some(descriptor) = leaf.and_then(|step| step.descriptor)
+        let descriptor = leaf.and_then(|step| step.descriptor);
+        if let (true, Answer::Translation(translation), Some(descriptor)) =
+            (self.machine.features.fwb, &mut at, descriptor)
         {
-            // MemAttr[1:0] in the form of PAR_EL1.ATTR.
-            translation.attributes = ((descriptor >> 2 & 3) << 2).to_le_bytes()[0];
+            let is_device = translation.attributes & 0xf0 == 0;
+            if is_device && FWB_DEVICE_TYPE.applies(self.version) {
+                // MemAttr[1:0] in the form of PAR_EL1.ATTR.
+                translation.attributes = byte((descriptor >> 2 & 3) << 2);
+            }
+            let is_write_back = translation.attributes == 0xff;
+            if is_write_back && FWB_SHAREABILITY.applies(self.version) {
+                let (sh, sh0) = (descriptor >> 8 & 3, self.vtcr >> 12 & 3);
+                translation.shareability = byte(if self.machine.ds { sh0 } else { sh });
+            }
         }
         at
     }
+}
+
+/// A field of a few bits.
+fn byte(field: u64) -> u8 {
+    field.to_le_bytes()[0]
 }
