@@ -16,8 +16,8 @@
 //! - `vmid`: VMIDs;
 //! - `stage2`: the operations.
 //!
-//! Left out so far: EL2's own stage 1, aging, dirty state, several CPUs in one
-//! address space at the same time.
+//! Left out so far: EL2's own stage 1, several CPUs in one address space at the
+//! same time.
 
 #![no_std]
 

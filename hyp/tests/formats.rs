@@ -5,7 +5,7 @@ mod support;
 use hyp::descriptor::{AttributesError, Execute, MemoryType, Prot};
 use hyp::geometry::{Configuration, Features, GeometryError, Granule};
 use hyp::stage2::{CreateError, Error, Mapping, Stage2};
-use support::{RW, configuration, mapping, vmid, with_vm, with_vm_of};
+use support::{RW, configuration, mapping, vmid, with_features, with_vm, with_vm_of};
 
 const PAGE: u64 = 4096;
 const S2AP_WRITE: u64 = 1 << 7;
@@ -27,13 +27,6 @@ fn leaf(configuration: &Configuration, mapping: &Mapping) -> u64 {
         stored = Some(u64::from_str_radix(value, 16).unwrap());
     });
     stored.unwrap()
-}
-
-fn with_features(features: Features) -> Configuration {
-    Configuration {
-        features,
-        ..configuration(true)
-    }
 }
 
 #[test]

@@ -172,7 +172,8 @@ impl<P: Platform, S: PageSource> Editor<'_, '_, P, S> {
                 slot = slot.next(&run);
             }
         }
-        self.cpu.pages().add_references(page, entries);
+        // The whole table is cleaned below.
+        self.made(&run, 0, entries);
         self.space.clean_table(self.cpu.platform(), page);
         Some(table)
     }

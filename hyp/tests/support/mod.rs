@@ -12,6 +12,8 @@ use hyp::stage2::{Mapping, Stage2};
 use hyp::vmid::Vmid;
 use std::cell::{Cell, RefCell};
 
+pub(crate) mod tables;
+
 pub(crate) const POOL: u64 = 0x4800_0000;
 pub(crate) const POOL_PAGES: usize = 64;
 pub(crate) const RW: Prot = Prot {
@@ -24,11 +26,18 @@ pub(crate) const RO: Prot = Prot {
     write: false,
     execute: Execute::Never,
 };
+pub(crate) const RX: Prot = Prot {
+    read: true,
+    write: false,
+    execute: Execute::Both,
+};
 
 /// Memory of 64 pages of 4 KiB, and a log of instructions.
 pub(crate) struct Machine {
     words: Vec<Cell<u64>>,
     log: RefCell<Vec<String>>,
+    /// Bits that hardware sets in an entry just before the next exchange.
+    interference: Cell<Option<(Pa, u64)>>,
 }
 
 impl Machine {
@@ -36,6 +45,19 @@ impl Machine {
         Machine {
             words: vec![Cell::new(!0); POOL_PAGES * 512],
             log: RefCell::default(),
+            interference: Cell::default(),
+        }
+    }
+
+    /// Makes hardware set these bits in an entry just before the next exchange, of
+    /// whatever entry.
+    pub(crate) fn interfere(&self, at: Pa, bits: u64) {
+        self.interference.set(Some((at, bits)));
+    }
+
+    fn let_hardware_interfere(&self) {
+        if let Some((at, bits)) = self.interference.take() {
+            self.word(at).set(self.word(at).get() | bits);
         }
     }
 
@@ -71,6 +93,7 @@ impl Platform for Machine {
         self.word(at).set(value);
     }
     fn compare_exchange(&self, at: Pa, old: u64, new: u64) -> Result<(), u64> {
+        self.let_hardware_interfere();
         let found = self.word(at).get();
         self.say(&format!("cas {at} {old:#x} {new:#x}"));
         if found != old {
@@ -80,6 +103,7 @@ impl Platform for Machine {
         Ok(())
     }
     fn swap(&self, at: Pa, new: u64) -> u64 {
+        self.let_hardware_interfere();
         self.say(&format!("swp {at} {new:#x}"));
         self.word(at).replace(new)
     }
@@ -193,6 +217,14 @@ pub(crate) fn configuration(coherent_walks: bool) -> Configuration {
         contiguous: false,
         coherent_walks,
         features: Features::default(),
+    }
+}
+
+/// As `configuration`, on a machine with these features.
+pub(crate) fn with_features(features: Features) -> Configuration {
+    Configuration {
+        features,
+        ..configuration(true)
     }
 }
 
