@@ -201,7 +201,7 @@ pub enum MachineError {
     /// The pool holds no page, or more than `Machine::MAX_POOL_PAGES`.
     PoolPages(u16),
     /// The pool's base is not a multiple of the granule, or the pool overlaps
-    /// the hypervisor or the end of physical memory.
+    /// the hypervisor, the end of physical memory or 2^48.
     PoolPlace(u64),
     /// Guest memory is smaller than a page, not aligned to the granule, or
     /// overlaps the pool, the hypervisor or the end of physical memory.
@@ -305,7 +305,9 @@ impl Machine {
             return Err(MachineError::PoolPages(self.pool.pages));
         }
         let pool = self.pool_window();
-        if !self.is_placed(pool) {
+        // What every format of descriptors and base registers can name.
+        let is_low = pool.end().is_some_and(|end| end <= 1 << 48);
+        if !self.is_placed(pool) || !is_low {
             return Err(MachineError::PoolPlace(pool.base));
         }
         let too_small = self.memory.bytes < self.granule.bytes();

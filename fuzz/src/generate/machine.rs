@@ -166,7 +166,8 @@ pub(crate) fn pool_and_memory(u: &mut Unstructured<'_>, machine: &Machine) -> Re
         0 => Machine::PLAIN.pool.base,
         // The root's alignment must then be found, not met by luck.
         1 => Machine::PLAIN.pool.base + page * u.int_in_range(1..=31)?,
-        _ => top - page * u64::from(pages),
+        // Tables lie below 2^48.
+        _ => top.min(1 << 48) - page * u64::from(pages),
     };
     let memory = match weighted(u, &[(8, 0), (4, 1), (2, 2), (1, 3)])? {
         0 => Window {

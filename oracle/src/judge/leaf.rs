@@ -1,7 +1,6 @@
 //! The attribute bits of a leaf descriptor (R4, G7, H2, O1): which are allowed, and what
 //! they say in the contract's words.
 
-use crate::arch::Granule;
 use crate::operation::{Execute, LeafContent, Machine, MemoryType, Prot};
 use crate::verdict::{Class, Finding};
 
@@ -9,7 +8,7 @@ const ACCESS_FLAG: u64 = 1 << 10;
 const READ: u64 = 1 << 6;
 const WRITE: u64 = 1 << 7;
 const DIRTY_BIT_MODIFIER: u64 = 1 << 51;
-pub(super) const CONTIGUOUS: u64 = 1 << 52;
+const CONTIGUOUS: u64 = 1 << 52;
 /// XN\[0\], which FEAT_XNX adds.
 const XN_LOW: u64 = 1 << 53;
 /// Attribute bits that are always 0: 63:59, 50 and 11.
@@ -20,7 +19,6 @@ const ZERO_WITHOUT_DS: u64 = 0b11 << 48;
 /// What the machine decides about descriptors of leaves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LeafFormat {
-    granule: Granule,
     fwb: bool,
     ds: bool,
     xnx: bool,
@@ -34,7 +32,6 @@ impl LeafFormat {
     pub(super) fn new(machine: &Machine) -> LeafFormat {
         let features = &machine.features;
         LeafFormat {
-            granule: machine.granule,
             fwb: features.fwb,
             ds: machine.ds,
             xnx: features.xnx,
@@ -43,8 +40,9 @@ impl LeafFormat {
         }
     }
 
-    /// R4, H2 and O1, for a leaf that was stored to a table of `level`.
-    pub(super) fn check(&self, level: i8, descriptor: u64) -> Result<(), Finding> {
+    /// R4, H2 and O1, for a leaf that was stored to a table. Levels and groups of the
+    /// contiguous bit are the protocol's.
+    pub(super) fn check(&self, descriptor: u64) -> Result<(), Finding> {
         let wrong = |rule, why: String| {
             let what = format!("the leaf descriptor {descriptor:#x} {why}");
             Err(Finding::new(Class::WrongAttributes, rule, what))
@@ -53,7 +51,7 @@ impl LeafFormat {
         if set != 0 {
             return wrong("R4", format!("has attribute bits {set:#x} set"));
         }
-        if descriptor & CONTIGUOUS != 0 && !self.may_be_contiguous(level) {
+        if descriptor & CONTIGUOUS != 0 && !self.contiguous {
             return wrong("O1", "has the contiguous bit set".into());
         }
         let (mem_attr, sh) = (descriptor >> 2 & 0b1111, descriptor >> 8 & 0b11);
@@ -81,21 +79,6 @@ impl LeafFormat {
         ];
         let zero = conditional.into_iter().filter(|(zero, _)| *zero);
         zero.fold(ALWAYS_ZERO, |all, (_, bits)| all | bits)
-    }
-
-    /// O1: the hint is in use, and not ignored at this level.
-    fn may_be_contiguous(&self, level: i8) -> bool {
-        self.contiguous && self.group(level).is_some()
-    }
-
-    /// O1: the entries of a contiguous group, where the hint acts.
-    pub(super) fn group(&self, level: i8) -> Option<u64> {
-        match (self.granule, level) {
-            (Granule::K4, 1..=3) => Some(16),
-            (Granule::K16, 3) => Some(128),
-            (Granule::K16, 2) | (Granule::K64, 2 | 3) => Some(32),
-            _ => None,
-        }
     }
 
     /// R4; `None` for an encoding that the contract does not use.

@@ -204,6 +204,7 @@ impl Judge {
         let protocol = &self.observer.protocol;
         self.writes.end(operation, outcome, protocol)?;
         let judged = self.check_translations(operation, outcome, memory)?;
+        self.caches.nothing_beyond()?;
         self.follow_access(operation, &judged);
         self.check_accounts(operation)?;
         Ok(judged)
@@ -291,13 +292,29 @@ impl Judge {
         self.current = Some((*operation, false));
     }
 
+    fn cache_capacity(&self) -> u32 {
+        self.model.cache_capacity().unwrap_or_default().into()
+    }
+
     fn work(&self, operation: &Operation, exists: bool) -> Work {
         let vm = operation.vm();
         match (operation, self.model.root_order()) {
             (Operation::Create { .. }, Some(order)) if !exists => Work::Create { vm, order },
             (Operation::Free { .. }, _) if exists => Work::Free { vm },
+            (Operation::Build { .. }, _) if exists => {
+                let capacity = self.cache_capacity();
+                Work::Build { vm, capacity }
+            }
+            (
+                Operation::Discard { .. }
+                | Operation::Range {
+                    action: Action::Destroy,
+                    ..
+                },
+                _,
+            ) if exists => Work::Discard { vm },
             _ if exists && tops_up(operation) => Work::Change {
-                capacity: self.model.cache_capacity().unwrap_or_default().into(),
+                capacity: self.cache_capacity(),
             },
             _ => Work::Other,
         }
@@ -319,7 +336,6 @@ impl Judge {
         let live = self.observer.event(record)?;
         let own = self.own_vttbr(operation.vm());
         self.conflict.event(record, own, &self.observer.protocol);
-        self.check_exchange(operation, record, live)?;
         if let Some(live) = live {
             self.check_leaves(operation, &live)?;
         }

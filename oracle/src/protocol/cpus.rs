@@ -11,8 +11,7 @@ pub(super) struct Cpu {
     pub(super) barrier: Time,
     /// Its last `DSB ISH`.
     pub(super) full_barrier: Time,
-    pub(super) vtcr: u64,
-    pub(super) vttbr: u64,
+    pub(super) registers: Registers,
     /// It wrote a register, and no `ISB` followed.
     pub(super) unsynchronized: bool,
     /// Its last valid descriptor that no barrier has followed.
@@ -23,6 +22,33 @@ pub(super) struct Cpu {
     pub(super) has_maintained: bool,
     /// It invalidated, and no `ISB` followed.
     pub(super) has_invalidated: bool,
+    /// How far it is with its invalidations, where its own TLB counts (E6).
+    pub(super) own_tlb: OwnTlb,
+}
+
+/// What a CPU wrote to its registers last, or 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Registers {
+    pub(super) vtcr: u64,
+    pub(super) vttbr: u64,
+    /// `TCR_EL2`, HTCR
+    pub(super) tcr: u64,
+    /// `TTBR0_EL2`, HTTBR
+    pub(super) ttbr0: u64,
+    /// `MAIR_EL2`, HMAIR0
+    pub(super) mair: u64,
+}
+
+/// What the instructions that follow may still be translated by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum OwnTlb {
+    /// What the tables say.
+    #[default]
+    Clean,
+    /// What a `TLBI` invalidates that no `DSB ISH` has completed.
+    Invalidating,
+    /// The same until an `ISB`.
+    Completed,
 }
 
 /// The CPUs, as far as they have done anything.
@@ -38,8 +64,7 @@ impl Cpus {
     pub(super) fn begin(&mut self) {
         for cpu in &mut self.0 {
             *cpu = Cpu {
-                vtcr: cpu.vtcr,
-                vttbr: cpu.vttbr,
+                registers: cpu.registers,
                 unsynchronized: cpu.unsynchronized,
                 ..Cpu::default()
             };

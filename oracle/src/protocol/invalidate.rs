@@ -3,6 +3,7 @@
 //! It leaves out when they are ordered and complete: see `pending`.
 
 use super::Protocol;
+use super::cpus::{OwnTlb, Registers};
 use super::operand::Operand;
 use crate::event::Tlbi;
 use crate::ledger::Format;
@@ -77,8 +78,12 @@ impl Protocol {
         }
         cpu.has_maintained = true;
         cpu.has_invalidated = true;
-        let wide = self.vmid16 && cpu.vtcr & VS != 0;
-        let vmid = (cpu.vttbr >> 48) as u16 & if wide { 0xffff } else { 0xff };
+        if own_regime {
+            cpu.own_tlb = OwnTlb::Invalidating;
+        }
+        let Registers { vtcr, vttbr, .. } = cpu.registers;
+        let wide = self.vmid16 && vtcr & VS != 0;
+        let vmid = (vttbr >> 48) as u16 & if wide { 0xffff } else { 0xff };
         let (now, cpus) = (self.now, &self.cpus);
         let mut useful = false;
         for space in &mut self.spaces {

@@ -30,7 +30,7 @@ use crate::operation::{Machine, Regime};
 use crate::verdict::{Class, Finding};
 
 pub use bbm::Discipline;
-use cpus::Cpus;
+use cpus::{Cpus, OwnTlb, Registers};
 use explain::{located, name};
 use groups::Groups;
 use half_done::HalfDone;
@@ -130,9 +130,10 @@ impl Protocol {
         self.discipline = discipline;
     }
 
-    /// A VM exists now, with the `VTTBR_EL2` that stands for it.
+    /// A VM exists now, with the `VTTBR_EL2` that stands for it. In a regime of the
+    /// hypervisor's own that is its `TTBR0_EL2`, and there is no VMID.
     pub fn enter(&mut self, vm: usize, vmid: u16, vttbr: u64) {
-        let pending = Pending::default();
+        let pending = Pending::new(self.is_hypervisors_own());
         self.spaces.push(Space {
             vm,
             vmid,
@@ -149,12 +150,27 @@ impl Protocol {
 
     /// What a CPU last wrote to `VTCR_EL2`, or 0.
     pub fn vtcr(&self, cpu: u8) -> u64 {
-        self.cpus.of(cpu).vtcr
+        self.cpus.of(cpu).registers.vtcr
     }
 
     /// What a CPU's `VTTBR_EL2` holds.
     pub fn vttbr(&self, cpu: u8) -> u64 {
-        self.cpus.of(cpu).vttbr
+        self.cpus.of(cpu).registers.vttbr
+    }
+
+    /// What a CPU last wrote to `TCR_EL2` (HTCR), or 0.
+    pub fn tcr(&self, cpu: u8) -> u64 {
+        self.cpus.of(cpu).registers.tcr
+    }
+
+    /// What a CPU's `TTBR0_EL2` (HTTBR) holds.
+    pub fn ttbr0(&self, cpu: u8) -> u64 {
+        self.cpus.of(cpu).registers.ttbr0
+    }
+
+    /// What a CPU last wrote to `MAIR_EL2` (HMAIR0), or 0.
+    pub fn mair(&self, cpu: u8) -> u64 {
+        self.cpus.of(cpu).registers.mair
     }
 
     /// Whether a CPU wrote a register and no `ISB` followed.
@@ -167,10 +183,15 @@ impl Protocol {
         self.needless
     }
 
-    /// An operation starts, which may change live descriptors as `in_place` says. What
-    /// the last one invalidated is settled.
+    /// An operation starts, which may change live descriptors as `in_place` says; in a
+    /// regime of the hypervisor's own none does (E4). What the last one invalidated is
+    /// settled.
     pub fn begin(&mut self, in_place: InPlace) {
-        self.in_place = in_place;
+        self.in_place = if self.is_hypervisors_own() {
+            InPlace::default()
+        } else {
+            in_place
+        };
         self.now = 0;
         self.cpus.begin();
         self.half_done.begin();
@@ -241,25 +262,13 @@ impl Protocol {
                 self.cpus.get(by).has_maintained = true;
                 Ok(())
             }
-            Event::WriteVtcr(value) => {
-                let cpu = self.cpus.get(by);
-                cpu.vtcr = value;
-                cpu.unsynchronized = true;
-                Ok(())
-            }
-            Event::WriteVttbr(value) => {
-                let cpu = self.cpus.get(by);
-                cpu.vttbr = value;
-                cpu.unsynchronized = true;
-                Ok(())
-            }
+            Event::WriteVtcr(value) => self.write(by, |registers| registers.vtcr = value),
+            Event::WriteVttbr(value) => self.write(by, |registers| registers.vttbr = value),
+            Event::WriteTcr(value) => self.write(by, |registers| registers.tcr = value),
+            Event::WriteTtbr0(value) => self.write(by, |registers| registers.ttbr0 = value),
+            Event::WriteMair(value) => self.write(by, |registers| registers.mair = value),
             Event::Release { .. } => self.release(tables),
-            Event::WriteTcr(_)
-            | Event::WriteTtbr0(_)
-            | Event::WriteMair(_)
-            | Event::Dirty { .. }
-            | Event::Allocate { .. }
-            | Event::AllocateFailed { .. } => Ok(()),
+            Event::Dirty { .. } | Event::Allocate { .. } | Event::AllocateFailed { .. } => Ok(()),
         }
     }
 
@@ -276,6 +285,10 @@ impl Protocol {
                 let what = format!("on return, {}: {why}", name(&item));
                 return Err(located(Finding::new(class, "G3", what), &item, tables));
             }
+        }
+        if self.cpus.iter().any(|cpu| cpu.own_tlb != OwnTlb::Clean) {
+            let what = "no ISB follows the DSB ISH that completes the last TLBI";
+            return Err(Finding::new(Class::Barrier, "E6", what.into()));
         }
         if let Some((at, place)) = self.cpus.iter().find_map(|cpu| cpu.unpublished) {
             let what = format!("no DSB ISHST or DSB ISH follows the store to {at:#x}");
@@ -304,6 +317,13 @@ impl Protocol {
         (first..first + pages).try_for_each(|number| self.is_clean(tables, number))
     }
 
+    fn write(&mut self, by: u8, register: impl FnOnce(&mut Registers)) -> Result<(), Finding> {
+        let cpu = self.cpus.get(by);
+        register(&mut cpu.registers);
+        cpu.unsynchronized = true;
+        Ok(())
+    }
+
     fn published(dirty: Option<u64>, tables: &Tables) -> Result<(), Finding> {
         match dirty {
             None => Ok(()),
@@ -329,6 +349,9 @@ impl Protocol {
         if barrier == Barrier::Isb {
             cpu.unsynchronized = false;
             cpu.has_invalidated = false;
+            if cpu.own_tlb == OwnTlb::Completed {
+                cpu.own_tlb = OwnTlb::Clean;
+            }
             return Ok(());
         }
         cpu.barrier = self.now;
@@ -337,6 +360,9 @@ impl Protocol {
         if barrier == Barrier::DsbIsh {
             cpu.full_barrier = self.now;
             cpu.has_maintained = false;
+            if cpu.own_tlb == OwnTlb::Invalidating {
+                cpu.own_tlb = OwnTlb::Completed;
+            }
             self.lines.complete(tables, by);
             let keep = self.groups.is_any_open(tables);
             for space in &mut self.spaces {

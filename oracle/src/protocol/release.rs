@@ -1,6 +1,7 @@
 //! Pages that go back to the page source: nothing may hold them any more (G6, F2).
 
 use super::Protocol;
+use super::cpus::Registers;
 use super::explain::{located, name};
 use crate::ledger::{State, Tables};
 use crate::verdict::{Class, Finding};
@@ -78,16 +79,26 @@ impl Protocol {
             let finding = Finding::new(Class::UseAfterFree, "F2", what);
             return Err(located(finding, &item, tables));
         }
+        let own = self.is_hypervisors_own();
         if !space.pending.whole_vmid_done() {
+            let whole = if own {
+                "TLBI ALLE2IS".to_owned()
+            } else {
+                format!("TLBI VMALLS12E1IS for VMID {}", space.vmid)
+            };
             let what = format!(
-                "the root table at {page:#x} goes back to the page source without a complete TLBI VMALLS12E1IS for VMID {}",
-                space.vmid
+                "the root table at {page:#x} goes back to the page source without a complete {whole}"
             );
             return Err(Finding::new(Class::StaleTlb, "F2", what).of(vm));
         }
-        if self.cpus.iter().any(|cpu| cpu.vttbr == space.vttbr) {
+        let register = if own { "TTBR0_EL2" } else { "VTTBR_EL2" };
+        let held = self.cpus.iter().any(|cpu| {
+            let Registers { vttbr, ttbr0, .. } = cpu.registers;
+            space.vttbr == if own { ttbr0 } else { vttbr }
+        });
+        if held {
             let what = format!(
-                "the root table at {page:#x} goes back to the page source while VTTBR_EL2 holds it"
+                "the root table at {page:#x} goes back to the page source while {register} holds it"
             );
             return Err(Finding::new(Class::UseAfterFree, "F2", what).of(vm));
         }
