@@ -195,10 +195,11 @@ impl Guest<'_> {
         if let (true, Answer::Translation(translation), Some(descriptor)) =
             (self.machine.features.fwb, &mut at, descriptor)
         {
-            let is_device = translation.attributes & 0xf0 == 0;
+            let mem_attr = descriptor >> 2 & 0xf;
+            let is_device = mem_attr < 4;
             if is_device && FWB_DEVICE_TYPE.applies(self.version) {
-                // MemAttr[1:0] in the form of PAR_EL1.ATTR.
-                translation.attributes = byte((descriptor >> 2 & 3) << 2);
+                // In the form of PAR_EL1.ATTR.
+                translation.attributes = byte(mem_attr << 2);
             }
             let is_write_back = translation.attributes == 0xff;
             if is_write_back && FWB_SHAREABILITY.applies(self.version) {
