@@ -51,15 +51,9 @@ const CONFIGURATIONS: [(Granule, u8, u8, Option<u16>); 7] = [
     (Granule::K64, 43, 44, None),
 ];
 
-/// Granule and options of the scopes in which what is mapped is changed: nothing
-/// optional, hardware's own updates, changes in place with the contiguous hint, and both
-/// kinds of change in another granule.
-const CHANGING: [(Granule, u16); 4] = [
-    (Granule::K4, 0),
-    (Granule::K4, HAF | HD),
-    (Granule::K4, BBM2 | CONTIGUOUS),
-    (Granule::K16, HAF | HD | BBM2),
-];
+/// Options of the scopes in which what is mapped is changed: the contiguous hint,
+/// hardware's own updates, changes in place.
+const CHANGING: [u16; 3] = [CONTIGUOUS, HAF | HD, BBM2];
 
 /// Bits of `Machine::options`.
 const HAF: u16 = 1 << 5;
@@ -97,8 +91,7 @@ fn mapping_scopes() -> impl Iterator<Item = Scope> {
 }
 
 fn changing_scopes() -> impl Iterator<Item = Scope> {
-    let machines = CHANGING.into_iter().map(|(granule, options)| Machine {
-        granule,
+    let machines = CHANGING.into_iter().map(|options| Machine {
         ipa_bits: 36,
         memory: MEMORY,
         ..Machine::PLAIN.with_options(options)

@@ -306,14 +306,14 @@ fn distribution_stays_as_it_is_meant() {
 }
 
 #[test]
-fn every_legal_configuration_comes_up_in_80000_machines() {
+fn every_legal_configuration_comes_up_in_200000_machines() {
     let name = |configuration: &legal::Configuration| configuration.to_string();
     let all: BTreeSet<String> = legal::configurations()
         .map(|configuration| name(&configuration))
         .collect();
     let mut rng = fastrand::Rng::with_seed(1);
     let mut reached = BTreeSet::new();
-    for _ in 0..80_000 {
+    for _ in 0..200_000 {
         let mut choices = [0; 64];
         rng.fill(&mut choices);
         let machine = generate::machine(&mut arbitrary::Unstructured::new(&choices)).unwrap();

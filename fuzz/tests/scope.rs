@@ -35,5 +35,5 @@ fn every_sequence_in_the_small_scopes_agrees() {
         "{total} sequences of at most {LENGTH} operations, in {} scopes",
         scopes.len()
     );
-    assert_eq!(total, 11 * (1 + 32 + 32 * 32));
+    assert_eq!(total, 10 * (1 + 32 + 32 * 32));
 }

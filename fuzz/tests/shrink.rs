@@ -239,7 +239,7 @@ const SHOWN: [fn(&Sequence) -> bool; 4] = [
 #[test]
 fn result_always_shows_the_same_and_shrinks_to_itself() {
     for shows in SHOWN {
-        let sequences = (0..400).map(generate::from_seed).filter(shows);
+        let sequences = (0..400).map(generate::from_seed).filter(shows).take(15);
         let mut tried = 0;
         for sequence in sequences {
             tried += 1;

@@ -4,6 +4,7 @@
 //! - `arch`: machine features and granules, the architecture's own numbers;
 //! - `walk`: what the bytes in Stage-2 table memory mean;
 //! - `stage1`: what those of EL2's own stage 1 mean;
+//! - `aarch32`: both for an EL2 in AArch32, Hyp mode;
 //! - `ranges`: the whole address space of a table as maximal ranges;
 //! - `report`: what the syndrome registers say of a walk;
 //! - `model`: what the contract promises;
@@ -17,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod aarch32;
 pub mod arch;
 mod descriptor;
 pub mod event;

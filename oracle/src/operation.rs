@@ -24,6 +24,19 @@ pub enum Regime {
     Aarch32Hyp,
 }
 
+impl Regime {
+    /// Whether the tables are the hypervisor's own: one address space, of VAs, which no
+    /// second stage translates.
+    pub const fn is_own(self) -> bool {
+        matches!(self, Regime::El2 | Regime::Aarch32Hyp)
+    }
+
+    /// Whether the hypervisor is in AArch32.
+    pub const fn is_aarch32(self) -> bool {
+        matches!(self, Regime::Aarch32 | Regime::Aarch32Hyp)
+    }
+}
+
 /// The machine and the environment that a sequence runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Machine {

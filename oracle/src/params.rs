@@ -28,6 +28,9 @@ pub(crate) struct WalkParams {
     pub(crate) hardware_dirty_state: bool,
     /// FEAT_BBM level 1 or 2, where nT acts in an IMPLEMENTATION DEFINED way.
     pub(crate) block_nt: bool,
+    /// The level that a Translation fault reports for which no descriptor is read: 0,
+    /// or 1 in AArch32.
+    pub(crate) unread_level: i8,
 }
 
 impl WalkParams {
@@ -45,6 +48,26 @@ impl WalkParams {
     pub(crate) const fn root_index_bits(&self) -> u8 {
         self.input_bits - self.lsb(self.start_level)
     }
+
+    /// The root at `address`, as its register holds it: its aligned address, and what
+    /// becomes of walks there.
+    pub(crate) fn root(&self, address: u64) -> (State, u64) {
+        let low = (1 << (self.root_index_bits() + 3)) - 1;
+        let base = address & !low;
+        // AArch64.OAOutOfRange of the first descriptor: the root is aligned to its
+        // size, so that the index does not matter, nor do low bits that are open.
+        let state = if self.is_oversize(base) {
+            State::OversizeBase
+        } else if address & low != 0 {
+            State::Open {
+                why: Why::MisalignedBase,
+                input_bits: self.input_bits,
+            }
+        } else {
+            State::Valid
+        };
+        (state, base)
+    }
 }
 
 /// What the configuration decides before any descriptor is read.
@@ -52,10 +75,10 @@ impl WalkParams {
 pub(crate) enum State {
     /// The stage is disabled: the output is the input.
     Off,
-    /// Every walk takes a Translation fault at level 0.
+    /// Every walk takes a Translation fault before it reads a descriptor.
     Invalid,
-    /// Addresses below `2^input_bits` are open, all others take a Translation fault at
-    /// level 0.
+    /// Addresses below `2^input_bits` are open, all others take such a Translation
+    /// fault.
     Open { why: Why, input_bits: u8 },
     /// The root is beyond the output size: an Address size fault at level 0 for each
     /// address that is within the input size.
@@ -67,7 +90,7 @@ pub(crate) enum State {
 /// What becomes of an address for which no descriptor is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Early {
-    /// A Translation fault at level 0.
+    /// A Translation fault at [`WalkParams::unread_level`].
     Translation,
     /// An Address size fault at level 0.
     AddressSize,
@@ -202,44 +225,32 @@ impl Control {
                 && self.features.dbm
                 && bit(self.register, 22),
             block_nt: self.features.bbm >= 1,
+            unread_level: 0,
         }
     }
 
-    /// AArch64.S1TTBaseAddress, AArch64.S2TTBaseAddress, before the alignment: the
-    /// address, and whether bits below the alignment are set.
-    fn base(&self, ttbr: u64, root_index_bits: u8) -> (u64, bool) {
+    /// AArch64.S1TTBaseAddress, AArch64.S2TTBaseAddress, before the alignment.
+    fn base(&self, ttbr: u64) -> u64 {
         let lpa_64k =
             self.granule == Granule::K64 && self.lpa() && field(self.register, 16, 3) == 0b110;
-        let raw = if lpa_64k || self.ds {
+        if lpa_64k || self.ds {
             // Bits 5:2 are the top of the address, so that tables have 64 bytes at least.
             let high = u64::from(field(ttbr, 2, 4)) << 48;
             high | ttbr & 0x0000_ffff_ffff_ffc0
         } else {
             ttbr & 0x0000_ffff_ffff_fffe
-        };
-        let low = (1 << (root_index_bits + 3)) - 1;
-        (raw & !low, raw & low != 0)
+        }
     }
 
     /// What a valid T0SZ and start level leave to check, and the base of the root.
     pub(crate) fn root(&self, params: &WalkParams, ttbr: u64) -> (State, u64) {
-        let open = |why| State::Open {
-            why,
-            input_bits: params.input_bits,
-        };
         if self.output_bits().is_none() {
-            return (open(Why::OutputSize), 0);
+            let state = State::Open {
+                why: Why::OutputSize,
+                input_bits: params.input_bits,
+            };
+            return (state, 0);
         }
-        let (base, misaligned) = self.base(ttbr, params.root_index_bits());
-        // AArch64.OAOutOfRange of the first descriptor: the root is aligned to its
-        // size, so that the index does not matter, nor do low bits that are open.
-        let state = if params.is_oversize(base) {
-            State::OversizeBase
-        } else if misaligned {
-            open(Why::MisalignedBase)
-        } else {
-            State::Valid
-        };
-        (state, base)
+        params.root(self.base(ttbr))
     }
 }

@@ -21,14 +21,14 @@ impl Known {
     /// Nothing is known.
     pub const UNKNOWN: Known = Known { value: 0, mask: 0 };
 
-    const fn all(value: u64) -> Known {
+    pub(crate) const fn all(value: u64) -> Known {
         Known {
             value,
             mask: u64::MAX,
         }
     }
 
-    const fn but(self, unknown: u64) -> Known {
+    pub(crate) const fn but(self, unknown: u64) -> Known {
         Known {
             value: self.value & !unknown,
             mask: self.mask & !unknown,
@@ -117,10 +117,10 @@ const EC_INSTRUCTION_LOWER: u64 = 0x20 << 26;
 const EC_INSTRUCTION_SAME: u64 = 0x21 << 26;
 const EC_DATA_LOWER: u64 = 0x24 << 26;
 const EC_DATA_SAME: u64 = 0x25 << 26;
-const IL: u64 = 1 << 25;
+pub(crate) const IL: u64 = 1 << 25;
 const ISV: u64 = 1 << 24;
 /// ISV, SAS, SSE, SRT, SF and AR.
-const ISV_GROUP: u64 = 0x7ff << 14;
+pub(crate) const ISV_GROUP: u64 = 0x7ff << 14;
 const EA: u64 = 1 << 9;
 const CM: u64 = 1 << 8;
 const S1PTW: u64 = 1 << 7;

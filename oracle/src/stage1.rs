@@ -17,6 +17,7 @@ mod ranges;
 mod translate;
 
 pub use answer::{Answer, Fault, FaultKind, Translation};
+pub(crate) use configuration::Controls;
 pub use configuration::Stage1;
 pub use ranges::{Meaning, Range, ranges, ranges_within};
 

@@ -23,7 +23,8 @@ mod translate;
 pub use answer::{Answer, Fault, FaultKind, Translation, Update, Why};
 pub(crate) use attributes::Reported;
 pub use configuration::Stage2;
-pub(crate) use leaf::{Leaf, Permissions};
+pub(crate) use configuration::{Controls, start_level_is_inconsistent};
+pub(crate) use leaf::{Fetches, Leaf, Permissions};
 pub use trace::{Decision, Step, trace};
 
 pub use crate::descriptor::Entry;

@@ -1,6 +1,8 @@
 //! Machines: a configuration that the architecture allows most of the time, and the
 //! rest of the machine line around it.
 
+use std::sync::LazyLock;
+
 use arbitrary::{Result, Unstructured};
 use ops::{Granule, Machine, Pool, Regime, Window};
 
@@ -78,7 +80,7 @@ fn options(u: &mut Unstructured<'_>, granule: Granule) -> Result<u16> {
     }
     let bbm = weighted(u, &[(2, 0), (1, 1 << 12), (3, 2 << 12)])?;
     let all = u.arbitrary::<u16>()? & u.arbitrary::<u16>()?;
-    let ttst = u.arbitrary::<u16>()? & TTST;
+    let ttst = if u.ratio(1, 4)? { TTST } else { 0 };
     let options = all & !(3 << 12) & !DS | bbm | ttst;
     let lpa2 = match granule {
         Granule::K4 => LPA2_4K,
@@ -93,34 +95,75 @@ fn options(u: &mut Unstructured<'_>, granule: Granule) -> Result<u16> {
     })
 }
 
-/// The machine with sizes out of all that are legal for it.
+/// The machine with a start level and an IPA size out of all that are legal for it.
 fn sized(u: &mut Unstructured<'_>, machine: Machine) -> Result<Machine> {
     // Few of all sizes need FEAT_TTST.
-    let is_small = machine.features.ttst && u.ratio(1, 2)?;
-    let sizes = if is_small { 16..=24 } else { 16..=52 };
-    let starts = [-1, 0, 1, 2, 3];
-    let machines = starts.into_iter().flat_map(|start| {
-        sizes.clone().map(move |ipa_bits| Machine {
-            start_level: Some(start),
-            ipa_bits,
-            ..machine
-        })
-    });
-    let legal: Vec<Machine> = machines.filter(is_legal).collect();
-    if legal.is_empty() {
+    let is_small = machine.features.ttst && u.ratio(1, 3)?;
+    let all = &LEGAL[number(&machine)];
+    let small = all.partition_point(|(ipa_bits, _)| *ipa_bits < 25);
+    let sizes = if is_small { &all[..small] } else { &all[..] };
+    if sizes.is_empty() {
         return Ok(machine);
     }
-    let machine = *u.choose(&legal)?;
-    let default = Shape::new(&Machine {
-        start_level: None,
+    let (ipa_bits, start) = *u.choose(sizes)?;
+    let machine = Machine {
+        ipa_bits,
         ..machine
-    });
-    let is_default = Some(default.start_level) == machine.start_level;
+    };
+    let is_default = Shape::new(&machine).start_level == start;
     let is_named = !is_default || u.ratio(1, 2)?;
     Ok(Machine {
-        start_level: machine.start_level.filter(|_| is_named),
+        start_level: is_named.then_some(start),
         ..machine
     })
+}
+
+/// IPA size and start level of all legal configurations, smallest first, for each
+/// `number`.
+static LEGAL: LazyLock<Vec<Vec<(u8, i8)>>> = LazyLock::new(|| {
+    let mut legal = vec![Vec::new(); NUMBERS];
+    for machine in kinds() {
+        let sizes = (16..=52).flat_map(|ipa_bits| (-1..=3).map(move |start| (ipa_bits, start)));
+        let is_legal = |(ipa_bits, start): &(u8, i8)| {
+            is_legal(&Machine {
+                ipa_bits: *ipa_bits,
+                start_level: Some(*start),
+                ..machine
+            })
+        };
+        legal[number(&machine)] = sizes.filter(is_legal).collect();
+    }
+    legal
+});
+
+/// A machine for each combination of what decides which sizes are legal.
+fn kinds() -> impl Iterator<Item = Machine> {
+    let granules = Granule::ALL.into_iter();
+    let sized = granules.flat_map(|granule| {
+        Machine::PA_BITS.map(|pa_bits| Machine {
+            granule,
+            pa_bits,
+            ..Machine::PLAIN
+        })
+    });
+    let options = [
+        0,
+        TTST,
+        LPA2_4K | LPA2_16K | DS,
+        LPA2_4K | LPA2_16K | DS | TTST,
+    ];
+    sized.flat_map(move |machine| options.map(|options| machine.with_options(options)))
+}
+
+const NUMBERS: usize = 3 * Machine::PA_BITS.len() * 4;
+
+/// A number below `NUMBERS` for each of `kinds`.
+fn number(machine: &Machine) -> usize {
+    let sizes = Machine::PA_BITS.iter();
+    let size = sizes.take_while(|bits| **bits < machine.pa_bits).count();
+    let granule = machine.granule as usize;
+    let options = usize::from(machine.ds) << 1 | usize::from(machine.features.ttst);
+    (granule * Machine::PA_BITS.len() + size) << 2 | options
 }
 
 /// Whether the architecture allows the machine's configuration, so that VMs can

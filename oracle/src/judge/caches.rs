@@ -12,6 +12,8 @@ use crate::verdict::{Class, Finding};
 /// What one operation must maintain, and what it did.
 #[derive(Clone, Debug)]
 pub(super) struct Caches {
+    /// K1 applies: not in the hypervisor's own address space (E7).
+    for_guests: bool,
     fwb: bool,
     idc: bool,
     dic: bool,
@@ -37,6 +39,7 @@ impl Stored {
 impl Caches {
     pub(super) fn new(machine: &Machine) -> Caches {
         Caches {
+            for_guests: !machine.regime.is_own(),
             fwb: machine.features.fwb,
             idc: machine.idc,
             dic: machine.dic,
@@ -78,8 +81,8 @@ impl Caches {
     /// K1, for what the leaf maps.
     fn is_flushed_first(&self, memory: MemoryType) -> bool {
         match memory {
-            MemoryType::Normal => !self.fwb,
-            MemoryType::NonCacheable => true,
+            MemoryType::Normal => self.for_guests && !self.fwb,
+            MemoryType::NonCacheable => self.for_guests,
             MemoryType::Device | MemoryType::DeviceStrict => false,
         }
     }

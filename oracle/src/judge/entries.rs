@@ -2,11 +2,12 @@
 //! flag and dirty state of leaves, and marks.
 
 use super::leaf::LeafFormat;
+use super::walker::Walker;
 use crate::ledger::{Place, State, Tables, next_nonzero};
 use crate::model::{Content, Model, Stretch};
 use crate::operation::{EntryContent, LeafContent};
 use crate::verdict::{Class, Finding};
-use crate::walk::{Entry, Memory, Stage2};
+use crate::walk::{Entry, Memory};
 
 /// What entries are compared with.
 #[derive(Clone, Copy)]
@@ -21,22 +22,23 @@ impl Entries<'_> {
         &self,
         vm: usize,
         ipa: u64,
-        stage2: &Stage2,
+        walker: &Walker,
         memory: &M,
     ) -> Result<(), Finding> {
         let wanted = self.model.entry(vm, ipa);
-        let (Some((level, wanted)), Some((place, found))) = (wanted, walk(vm, ipa, stage2, memory))
-        else {
+        let found = walker.last(memory, ipa);
+        let (Some((level, wanted)), Some((found_level, ipa, found))) = (wanted, found) else {
             return Ok(());
         };
         // Other levels are the translations' to compare.
-        if place.level != level {
+        if found_level != level {
             return Ok(());
         }
-        match (wanted, stage2.entry(level, found)) {
+        let (place, format) = (Place { vm, level, ipa }, walker.format());
+        match (wanted, format.entry(level, found)) {
             (EntryContent::Leaf(leaf), Entry::Leaf { pa }) => self.compare(
                 place,
-                stage2.entry_bytes(level),
+                format.entry_bytes(level),
                 leaf,
                 self.format.content(found, pa),
             ),
@@ -202,33 +204,6 @@ impl<'a> Cursor<'a> {
             self.stretches = rest;
         }
         None
-    }
-}
-
-/// The entry that a walk for an IPA ends at, and its descriptor.
-fn walk<M: Memory + ?Sized>(
-    vm: usize,
-    ipa: u64,
-    stage2: &Stage2,
-    memory: &M,
-) -> Option<(Place, u64)> {
-    let (mut table, _) = stage2.root()?;
-    let (mut level, mut table_ipa) = (stage2.start_level()?, 0);
-    loop {
-        let bytes = stage2.entry_bytes(level);
-        let index = (ipa - table_ipa) / bytes;
-        let descriptor = memory.read(table.checked_add(8 * index)?)?;
-        let first = table_ipa + index * bytes;
-        match stage2.entry(level, descriptor) {
-            Entry::Table { next } => {
-                (table, table_ipa) = (next, first);
-                level += 1;
-            }
-            Entry::Leaf { .. } | Entry::Invalid => {
-                let ipa = first;
-                return Some((Place { vm, level, ipa }, descriptor));
-            }
-        }
     }
 }
 

@@ -20,7 +20,6 @@
 mod caches;
 mod clauses;
 mod compare;
-mod conflict;
 mod contradiction;
 mod dirty;
 mod entries;
@@ -29,26 +28,26 @@ mod leaf;
 mod observer;
 mod registers;
 mod stored;
+mod walker;
 mod whole;
 mod writers;
 
-use crate::arch::Features;
 use crate::event::{Event, Record};
 use crate::ledger::{State, Work};
 use crate::model::{self, Model};
 use crate::operation::{AccessKind, Action, Machine, Operation, Outcome};
 use crate::protocol::{Discipline, InPlace};
 use crate::verdict::{Class, Finding};
-use crate::walk::{Access, Answer, FaultKind, Memory, Registers, Stage2, Why};
+use crate::walk::{Access, Answer, FaultKind, Memory, Update, Why};
 
 use caches::Caches;
 use compare::Views;
-use conflict::Conflict;
 use dirty::Told;
 use entries::Entries;
 use leaf::LeafFormat;
 pub use observer::Observer;
-use registers::Writes;
+use registers::{Names, Writes};
+use walker::Walker;
 use whole::View;
 use writers::Writers;
 
@@ -80,17 +79,16 @@ pub struct Judged {
 #[derive(Clone, Debug)]
 pub struct Judge {
     machine: Machine,
-    /// R1; 0 where the configuration is illegal.
-    vtcr: u64,
+    /// R1, E2, Z1, Z3; 0 where the configuration is illegal.
+    control: u64,
     model: Model,
     observer: Observer,
-    /// VMs that exist, with their `VTTBR_EL2`.
+    /// VMs that exist, with their base registers.
     vms: Vec<(usize, u64)>,
     writes: Writes,
     writers: Writers,
     caches: Caches,
     told: Told,
-    conflict: Conflict,
     /// What the caller counts the next operation as.
     number: usize,
     /// The operation that is being judged, and whether the model has applied it.
@@ -103,37 +101,29 @@ struct Tally {
     change: Option<Event>,
 }
 
-fn features(machine: &Machine) -> Features {
-    Features {
-        pa_bits: machine.pa_bits,
-        granule_16k: true,
-        bbm: machine.bbm,
-        ..machine.features
-    }
-}
-
-fn vtcr(model: &Model, machine: &Machine) -> u64 {
+fn control(model: &Model, machine: &Machine) -> u64 {
     let configuration = model.configuration();
-    configuration.map_or(0, |c| model::registers::vtcr(&c, machine))
+    configuration.map_or(0, |c| model::registers::control(&c, machine))
 }
 
 impl Judge {
     /// Nothing has been executed on the machine.
     pub fn new(machine: Machine) -> Judge {
         let model = Model::new(&machine);
-        let vtcr = vtcr(&model, &machine);
-        let stage2 = stage2(&machine, vtcr, 0);
+        let control = control(&model, &machine);
+        let walker = Walker::new(&machine, control, 0);
+        let observer = Observer::new(&machine, walker.format());
+        let writes = Writes::new(machine.regime, control, &observer.protocol, 0, None);
         Judge {
             machine,
-            vtcr,
+            control,
             model,
-            observer: Observer::new(&machine, stage2),
+            observer,
             vms: Vec::new(),
-            writes: Writes::default(),
+            writes,
             writers: Writers::default(),
             caches: Caches::new(&machine),
             told: Told::default(),
-            conflict: Conflict::default(),
             number: FIRST_NUMBER,
             current: None,
         }
@@ -143,9 +133,9 @@ impl Judge {
     pub fn reset(&mut self, machine: Machine) {
         self.machine = machine;
         self.model.reset(&machine);
-        self.vtcr = vtcr(&self.model, &machine);
-        let stage2 = stage2(&machine, self.vtcr, 0);
-        self.observer.reset(&machine, stage2);
+        self.control = control(&self.model, &machine);
+        let walker = Walker::new(&machine, self.control, 0);
+        self.observer.reset(&machine, walker.format());
         self.caches = Caches::new(&machine);
         self.vms.clear();
         self.writers.reset();
@@ -205,7 +195,7 @@ impl Judge {
         self.writes.end(operation, outcome, protocol)?;
         let judged = self.check_translations(operation, outcome, memory)?;
         self.caches.nothing_beyond()?;
-        self.follow_access(operation, &judged);
+        self.follow_access(operation, &judged)?;
         self.check_accounts(operation)?;
         Ok(judged)
     }
@@ -247,11 +237,11 @@ impl Judge {
 
     /// The first piece of a VM's address space that differs from the model's.
     fn compare_space<M: Memory + ?Sized>(&self, vm: usize, memory: &M) -> Result<(), Finding> {
-        let Some(vttbr) = self.own_vttbr(vm) else {
+        let Some(base) = self.own_base(vm) else {
             return Ok(());
         };
-        let stage2 = self.stage2(vttbr);
-        whole::compare_space(self.view(vm), &stage2, memory)
+        let walker = self.walker(base);
+        whole::compare_space(self.view(vm), &walker, memory)
     }
 
     fn view(&self, vm: usize) -> View<'_> {
@@ -267,13 +257,13 @@ impl Judge {
     }
 
     /// The walker with a VM's registers.
-    fn stage2(&self, vttbr: u64) -> Stage2 {
-        stage2(&self.machine, self.vtcr, vttbr)
+    fn walker(&self, base: u64) -> Walker {
+        Walker::new(&self.machine, self.control, base)
     }
 
-    fn own_vttbr(&self, vm: usize) -> Option<u64> {
+    fn own_base(&self, vm: usize) -> Option<u64> {
         let own = self.vms.iter().find(|(number, _)| *number == vm);
-        own.map(|&(_, vttbr)| vttbr)
+        own.map(|&(_, base)| base)
     }
 
     fn begin(&mut self, operation: &Operation, cpu: u8) {
@@ -285,10 +275,15 @@ impl Judge {
         self.writers.begin(self.number);
         self.caches.begin();
         self.told.begin();
-        self.conflict = Conflict::default();
         self.number = self.number.saturating_add(1);
-        let own = self.own_vttbr(vm);
-        self.writes = Writes::new(self.vtcr, &self.observer.protocol, cpu, own);
+        let own = self.own_base(vm);
+        self.writes = Writes::new(
+            self.machine.regime,
+            self.control,
+            &self.observer.protocol,
+            cpu,
+            own,
+        );
         self.current = Some((*operation, false));
     }
 
@@ -334,8 +329,6 @@ impl Judge {
         self.caches.event(record, |at| tables.number(at).is_some());
         self.told.event(&record.event);
         let live = self.observer.event(record)?;
-        let own = self.own_vttbr(operation.vm());
-        self.conflict.event(record, own, &self.observer.protocol);
         if let Some(live) = live {
             self.check_leaves(operation, &live)?;
         }
@@ -372,17 +365,26 @@ impl Judge {
         }
     }
 
-    /// Beside a Permission fault hardware may set the access flag, and need not.
-    fn follow_access(&mut self, operation: &Operation, judged: &Judged) {
+    /// What hardware writes, of which no event tells. Beside a Permission fault it may set
+    /// the access flag, and need not.
+    fn follow_access(&mut self, operation: &Operation, judged: &Judged) -> Result<(), Finding> {
         let Operation::Access { vm, ipa, .. } = *operation else {
-            return;
+            return Ok(());
         };
-        if let Some(Answer::Fault(fault)) = judged.access
-            && fault.kind == FaultKind::Permission
-            && fault.permitted_update.is_none()
-            && self.machine.features.haf
-        {
-            self.model.hardware_made_young(vm, ipa);
+        match judged.access {
+            Some(Answer::Translation(translation)) => match translation.update {
+                Some(Update { at, new }) => self.observer.ledger.updated_by_hardware(at, new),
+                None => Ok(()),
+            },
+            Some(Answer::Fault(fault))
+                if fault.kind == FaultKind::Permission
+                    && fault.permitted_update.is_none()
+                    && self.machine.features.haf =>
+            {
+                self.model.hardware_made_young(vm, ipa);
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -395,7 +397,9 @@ impl Judge {
                 self.observer.protocol.leave(vm);
                 Ok(())
             }
-            (Operation::Conflict { vm }, Outcome::Done) => self.conflict.end(vm),
+            (Operation::Conflict { vm }, Outcome::Done) => {
+                self.observer.protocol.whole_vmid_is_invalidated(vm)
+            }
             _ => Ok(()),
         }
     }
@@ -407,15 +411,19 @@ impl Judge {
             let what = "create answers ok, and no page was allocated for a root";
             return Err(Finding::new(Class::UseAfterFree, "C3", what.into()).of(vm));
         };
-        let Some(vttbr) = self.model.vttbr(vm, root) else {
-            let what = format!("VTTBR_EL2 cannot hold VMID {vmid} with a root at {root:#x}");
-            return Err(Finding::new(Class::Register, "R3", what).of(vm));
+        let Some(base) = self.model.base(vm, root) else {
+            let name = Names::of(self.machine.regime);
+            let what = format!(
+                "{} cannot hold VMID {vmid} with a root at {root:#x}",
+                name.base
+            );
+            return Err(Finding::new(Class::Register, name.base_rule, what).of(vm));
         };
         let pages = 1 << self.model.root_order().unwrap_or_default();
         ledger.root_is_zero(vm)?;
         protocol.root_is_ready(ledger.tables(), root, pages)?;
-        protocol.enter(vm, vmid, vttbr);
-        self.vms.push((vm, vttbr));
+        protocol.enter(vm, vmid, base);
+        self.vms.push((vm, base));
         Ok(())
     }
 
@@ -427,15 +435,15 @@ impl Judge {
     ) -> Result<Judged, Finding> {
         let mut judged = Judged::default();
         let vm = operation.vm();
-        let Some(vttbr) = self.own_vttbr(vm) else {
+        let Some(base) = self.own_base(vm) else {
             return Ok(judged);
         };
-        let stage2 = self.stage2(vttbr);
+        let walker = self.walker(base);
         let views = Views {
             machine: &self.machine,
             model: &self.model,
             vm,
-            stage2: &stage2,
+            walker: &walker,
             memory,
             tables_held: self.observer.ledger.held_by(vm),
             rule: clauses::promise(operation, outcome),
@@ -446,7 +454,7 @@ impl Judge {
         for &ipa in self.model.edges() {
             judged.compared += views.compare_all(ipa, &mut judged.not_comparable)?;
             if settled {
-                entries.check_at(vm, ipa, &stage2, memory)?;
+                entries.check_at(vm, ipa, &walker, memory)?;
             }
         }
         if let (Operation::Access { ipa, kind, .. }, Outcome::Done) = (*operation, outcome) {
@@ -488,11 +496,6 @@ fn tops_up(operation: &Operation) -> bool {
                 ..
             }
     )
-}
-
-fn stage2(machine: &Machine, vtcr: u64, vttbr: u64) -> Stage2 {
-    let hcr = hcr(machine);
-    Stage2::new(features(machine), Registers { vtcr, vttbr, hcr })
 }
 
 /// G2, and what each page need's clause says of nothing done.

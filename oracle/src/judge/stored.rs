@@ -30,19 +30,20 @@ impl Judge {
             operation,
             model,
             format: LeafFormat::new(machine),
+            is_own: machine.regime.is_own(),
         };
-        if let Entry::Leaf { pa } = live.entry {
-            check.leaf(live.place, live.descriptor, pa, caches)?;
-        }
+        check.entry(live.place, live.descriptor, live.entry, caches)?;
         for &number in tables.joined() {
             let level = tables.place(number).level;
             let mut from = 0;
             while let Some((index, descriptor)) = next_nonzero(tables.contents(number), from) {
                 from = index + 1;
-                if let Entry::Leaf { pa } = tables.entry(level, descriptor) {
-                    let at = tables.address(number) + 8 * index as u64;
-                    check.leaf(tables.entry_place(number, at), descriptor, pa, caches)?;
-                }
+                let at = tables.address(number) + 8 * index as u64;
+                let (place, entry) = (
+                    tables.entry_place(number, at),
+                    tables.entry(level, descriptor),
+                );
+                check.entry(place, descriptor, entry, caches)?;
             }
         }
         Ok(())
@@ -54,9 +55,26 @@ struct Check<'a> {
     operation: &'a Operation,
     model: &'a Model,
     format: LeafFormat,
+    is_own: bool,
 }
 
 impl Check<'_> {
+    fn entry(
+        &self,
+        place: Place,
+        descriptor: u64,
+        entry: Entry,
+        caches: &mut Caches,
+    ) -> Result<(), Finding> {
+        match entry {
+            Entry::Leaf { pa } => self.leaf(place, descriptor, pa, caches),
+            Entry::Table { .. } if self.is_own => {
+                leaf::check_table(descriptor).map_err(|f| f.at(place.vm, place.ipa, 0))
+            }
+            Entry::Table { .. } | Entry::Invalid => Ok(()),
+        }
+    }
+
     fn leaf(
         &self,
         place: Place,

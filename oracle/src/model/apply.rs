@@ -3,6 +3,7 @@
 use super::change::Wanted;
 use super::checks;
 use super::content::Content;
+use super::own;
 use super::space::Space;
 use super::subtree::Built;
 use super::whole::{is_device, sum};
@@ -66,6 +67,9 @@ impl Model {
     }
 
     fn answer(&mut self, operation: &Operation, supply: Supply) -> Result<Outcome, Refusal> {
+        if self.machine.regime.is_own() && !own::is_here(operation) {
+            return Err(Refusal::NotHere);
+        }
         let pages = supply.available;
         match *operation {
             Operation::Create { vm, vmid } => self.create(vm, vmid, supply),
@@ -218,8 +222,13 @@ impl Model {
         let configuration = self.vms[index].space.configuration();
         checks::range(configuration, ipa, Some(pa), size)?;
         checks::output(configuration, pa, size)?;
-        checks::attributes(&self.machine, mapping.prot, mapping.memory)?;
-        checks::ownership(&self.machine, pa, size)?;
+        let is_own = self.machine.regime.is_own();
+        if is_own {
+            checks::own_attributes(mapping.prot, mapping.memory)?;
+        } else {
+            checks::attributes(&self.machine, mapping.prot, mapping.memory)?;
+            checks::ownership(&self.machine, pa, size)?;
+        }
         let wanted = Wanted {
             ipa,
             bytes: size,
@@ -227,12 +236,18 @@ impl Model {
             pages_only: mapping.pages_only,
         };
         let space = &mut self.vms[index].space;
+        if is_own {
+            return space.put_own(&wanted, pages, &mut self.effects);
+        }
         Ok(space.put(&wanted, pages, &mut self.effects))
     }
 
     fn unmap(&mut self, vm: usize, range: Range, pages: u32) -> Result<Outcome, Refusal> {
         let index = self.alive_with(vm, range)?;
         let space = &mut self.vms[index].space;
+        if self.machine.regime.is_own() && space.cuts_a_block(range.ipa, range.end()) {
+            return Err(Refusal::CutsBlock);
+        }
         Ok(space.unmap(range.ipa, range.end(), pages, &mut self.effects))
     }
 
@@ -414,8 +429,9 @@ impl Model {
     fn access(&mut self, vm: usize, ipa: u64, kind: AccessKind) -> Result<Outcome, Refusal> {
         let index = self.alive(vm)?;
         self.effects.edges.add(ipa);
+        let haf = self.haf();
         let space = &mut self.vms[index].space;
-        if self.machine.features.haf && ipa < space.configuration().ipa_end() {
+        if haf && ipa < space.configuration().ipa_end() {
             space.access(ipa, kind, self.machine.features.dbm);
         }
         Ok(Outcome::Done)

@@ -1,12 +1,12 @@
-//! Section L of the contract: which configurations of a guest's Stage-2 are legal, and
-//! the numbers that follow from one.
+//! Section L of the contract: which configurations are legal, in the other regimes by E1,
+//! Z1 and Z3, and the numbers that follow from one.
 //!
 //! It leaves out the registers' encodings, which are in `registers`.
 
 use std::fmt;
 
 use crate::arch::Granule;
-use crate::operation::Machine;
+use crate::operation::{Machine, Regime};
 
 /// The sizes that `ID_AA64MMFR0_EL1.PARange` and `VTCR_EL2.PS` can state, in
 /// bits; the encoding is the index. (7, for 56 bits, needs FEAT_D128.)
@@ -18,6 +18,9 @@ const SMALLEST: u8 = 25;
 /// The binary logarithm of the most tables that a root can have.
 const CONCATENATION_BITS: u32 = 4;
 
+/// Z: what AArch32 has alone.
+const AARCH32_PA_BITS: u8 = 40;
+
 /// The level of pages, in every granule.
 pub(super) const PAGE_LEVEL: i8 = 3;
 
@@ -27,6 +30,10 @@ const HIGHEST_LEVEL: i8 = -1;
 /// What is asked for, and what of the machine decides whether it is legal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
+    /// Which tables.
+    pub regime: Regime,
+    /// The machine has features, of which AArch32 knows none.
+    pub has_features: bool,
     /// Translation granule.
     pub granule: Granule,
     /// Level of the root, or `None` for the fewest levels (L2).
@@ -48,6 +55,8 @@ impl Request {
     pub fn of(machine: &Machine) -> Request {
         let features = &machine.features;
         Request {
+            regime: machine.regime,
+            has_features: has_features(machine),
             granule: machine.granule,
             start_level: machine.start_level,
             ipa_bits: machine.ipa_bits,
@@ -63,6 +72,27 @@ impl Request {
     }
 }
 
+/// Whether a machine has any feature of the contract.
+fn has_features(machine: &Machine) -> bool {
+    let features = &machine.features;
+    [
+        features.lpa2_4k,
+        features.lpa2_16k,
+        features.ttst,
+        features.xnx,
+        features.fwb,
+        features.haf,
+        features.dbm,
+        machine.bbm != 0,
+        machine.ttl,
+        machine.tlb_range,
+        machine.vmid16,
+        machine.idc,
+        machine.dic,
+    ]
+    .contains(&true)
+}
+
 /// A legal configuration. Only [`check`] and [`configurations`] make one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Configuration {
@@ -76,6 +106,9 @@ pub struct Configuration {
 /// Why a configuration is not legal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Illegal {
+    /// Z: another granule, physical address size or descriptor than AArch32 has, or a
+    /// feature.
+    Aarch32,
     /// A physical address size that no `PARange` states.
     PaBits(u8),
     /// L1: DS for a granule that has no FEAT_LPA2 on this machine.
@@ -120,6 +153,9 @@ pub enum Illegal {
 impl fmt::Display for Illegal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
+            Illegal::Aarch32 => f.write_str(
+                "AArch32 has the 4K granule, 40 bits of physical address, and no features",
+            ),
             Illegal::PaBits(bits) => write!(f, "no PARange states {bits} bits"),
             Illegal::Ds(granule) => write!(
                 f,
@@ -175,6 +211,10 @@ pub fn check(request: &Request) -> Result<Configuration, Illegal> {
         pa_bits,
         ..
     } = *request;
+    let of_aarch32 = granule == Granule::K4 && pa_bits == AARCH32_PA_BITS && !request.ds;
+    if request.regime.is_aarch32() && (!of_aarch32 || request.has_features) {
+        return Err(Illegal::Aarch32);
+    }
     if !PA_SIZES.contains(&pa_bits) {
         return Err(Illegal::PaBits(pa_bits));
     }
@@ -189,8 +229,11 @@ pub fn check(request: &Request) -> Result<Configuration, Illegal> {
             at_most,
         });
     }
-    if ipa_bits > pa_bits {
+    if ipa_bits > pa_bits && !request.regime.is_own() {
         return Err(Illegal::IpaAbovePa { ipa_bits, pa_bits });
+    }
+    if request.regime.is_own() {
+        return check_own_start(request);
     }
     match request.start_level {
         Some(level) => check_start(request, level),
@@ -217,6 +260,8 @@ pub fn configurations() -> impl Iterator<Item = Configuration> {
     sizes.flat_map(|(granule, start, (ipa_bits, pa_bits))| {
         [false, true].into_iter().filter_map(move |ds| {
             check(&Request {
+                regime: Regime::Stage2,
+                has_features: true,
                 granule,
                 start_level: Some(start),
                 ipa_bits,
@@ -241,11 +286,44 @@ fn smallest(granule: Granule, ttst: bool) -> u8 {
 
 /// L1: the largest IPA size in bits, whatever the physical address size is otherwise.
 fn largest(request: &Request) -> u8 {
+    match request.regime {
+        Regime::Stage2 | Regime::El2 => {}
+        Regime::Aarch32 => return AARCH32_PA_BITS,
+        Regime::Aarch32Hyp => return 32,
+    }
     let wide = match request.granule {
         Granule::K4 | Granule::K16 => request.ds,
         Granule::K64 => request.pa_bits == 52,
     };
     if wide { 52 } else { 48 }
+}
+
+/// E1, Z3: the start level is what the VA size gives, and the root one table.
+fn check_own_start(request: &Request) -> Result<Configuration, Illegal> {
+    let Request {
+        granule,
+        ipa_bits,
+        pa_bits,
+        ds,
+        ..
+    } = *request;
+    let one_table = |level: &i8| {
+        let entry = lsb(granule, *level);
+        (entry + 1..=entry + stride(granule)).contains(&u32::from(ipa_bits))
+    };
+    let start_level = (HIGHEST_LEVEL..=PAGE_LEVEL)
+        .find(one_table)
+        .expect("tables of one page each resolve every size that L1 allows");
+    match request.start_level {
+        Some(other) if other != start_level => Err(Illegal::StartLevel(other)),
+        _ => Ok(Configuration {
+            granule,
+            start_level,
+            ipa_bits,
+            pa_bits,
+            ds,
+        }),
+    }
 }
 
 /// L3 and L4, for sizes that L1 allows.
@@ -292,6 +370,8 @@ fn pa_bits_for_start(request: &Request, level: i8) -> Option<u8> {
     let always = PA_SIZES[0];
     match (request.granule, level) {
         (Granule::K4, -1) | (Granule::K16, 0) => request.ds.then_some(always),
+        // Z1: AArch32 has levels 1 and 2 alone.
+        (Granule::K4, 0) if request.regime == Regime::Aarch32 => None,
         (Granule::K4, 0) | (Granule::K64, 1) => Some(44),
         (Granule::K16, 1) => Some(42),
         (Granule::K4, 3) => request.ttst.then_some(always),

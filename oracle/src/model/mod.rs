@@ -6,7 +6,7 @@
 //! - `content`: what entries hold, as stretches of entries that hold alike;
 //! - `space`: the stretches of one address space, and the tables that follow;
 //! - `edit`: how stretches change;
-//! - `change`, `whole`, `resize`, `subtree`: the operations on a space, after their
+//! - `change`, `whole`, `resize`, `subtree`, and `own` for the hypervisor's: the operations on a space, after their
 //!   preconditions, which are in `checks`;
 //! - `apply`: operations and their answers;
 //! - `dirty`: what the dirty log must be told;
@@ -23,6 +23,7 @@ mod dirty;
 mod edges;
 mod edit;
 pub mod legal;
+mod own;
 pub mod registers;
 mod resize;
 mod space;
@@ -161,7 +162,7 @@ impl Model {
     /// What an IPA means to a VM.
     pub fn lookup(&self, vm: usize, ipa: u64) -> Meaning {
         match self.vm(vm) {
-            Some(vm) => vm.space.lookup(ipa, self.machine.features.haf),
+            Some(vm) => vm.space.lookup(ipa, self.haf()),
             None => Meaning::NoVm,
         }
     }
@@ -171,17 +172,23 @@ impl Model {
         self.vm(vm).map(|vm| vm.vmid)
     }
 
-    /// R1: the VM's `VTCR_EL2`.
-    pub fn vtcr(&self, vm: usize) -> Option<u64> {
+    /// The control register of the machine's regime for the VM: R1, E2, Z1, Z3.
+    pub fn control(&self, vm: usize) -> Option<u64> {
         let space = &self.vm(vm)?.space;
-        Some(registers::vtcr(space.configuration(), &self.machine))
+        Some(registers::control(space.configuration(), &self.machine))
     }
 
-    /// R3: the VM's `VTTBR_EL2` for a root at `root_pa`; `None` also where the
-    /// register has no room for the VMID or the address.
-    pub fn vttbr(&self, vm: usize, root_pa: u64) -> Option<u64> {
+    /// The base register of the machine's regime for the VM with a root at `root_pa`: R3,
+    /// E2, Z1, Z3; `None` also where it has no room for the VMID or the address.
+    pub fn base(&self, vm: usize, root_pa: u64) -> Option<u64> {
         let vm = self.vm(vm)?;
-        registers::vttbr(vm.space.configuration(), &self.machine, vm.vmid, root_pa)
+        registers::base(vm.space.configuration(), &self.machine, vm.vmid, root_pa)
+    }
+
+    /// Whether hardware sets access flags (H1). In a regime of the hypervisor's own it
+    /// does not (E2).
+    fn haf(&self) -> bool {
+        self.machine.features.haf && !self.machine.regime.is_own()
     }
 
     /// The table pages that the VM must have now, those of the root and of a subtree
@@ -227,7 +234,7 @@ impl Model {
     /// What the VM maps, in ascending order; nothing where it does not exist.
     pub fn runs(&self, vm: usize) -> impl Iterator<Item = Run> {
         let space = self.vm(vm).map(|vm| &vm.space);
-        let haf = self.machine.features.haf;
+        let haf = self.haf();
         space.into_iter().flat_map(move |space| space.runs(haf))
     }
 

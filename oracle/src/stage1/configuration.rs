@@ -10,35 +10,37 @@ use crate::params::{Control, FINAL_LEVEL, State, WalkParams, bit};
 /// A configuration that no walk can use is remembered, and answers every walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stage1 {
-    pub(super) state: State,
+    pub(crate) state: State,
     pub(crate) params: WalkParams,
     /// PAMax.
-    pub(super) pa_bits: u8,
+    pub(crate) pa_bits: u8,
     /// Physical address of the root.
-    pub(super) base: u64,
-    pub(super) mair: u64,
+    pub(crate) base: u64,
+    pub(crate) mair: u64,
     /// `TCR_EL2.SH0`, which stands for the leaf's SH where DS is set.
-    pub(super) sh0: u8,
-    pub(super) controls: Controls,
-    pub(super) xs: bool,
-    pub(super) mte2: bool,
+    pub(crate) sh0: u8,
+    pub(crate) controls: Controls,
+    pub(crate) xs: bool,
+    pub(crate) mte2: bool,
 }
 
 /// Fields of the registers that act on addresses and permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Controls {
+pub(crate) struct Controls {
     /// TBI: bits 63:56 of an address are ignored.
-    ignores_top_byte: bool,
+    pub(crate) ignores_top_byte: bool,
     /// TBID: not those of the address of an instruction.
-    keeps_top_byte_of_instructions: bool,
+    pub(crate) keeps_top_byte_of_instructions: bool,
     /// HPD: table descriptors restrict nothing.
-    pub(super) ignores_table_permissions: bool,
+    pub(crate) ignores_table_permissions: bool,
     /// `SCTLR_EL2.WXN`
-    pub(super) write_implies_execute_never: bool,
+    pub(crate) write_implies_execute_never: bool,
     /// `SCTLR_EL2.C` is 0.
-    pub(super) caches_disabled: bool,
+    pub(crate) caches_disabled: bool,
     /// `SCTLR_EL2.EE`
-    big_endian_tables: bool,
+    pub(crate) big_endian_tables: bool,
+    /// Leaves have the GP bit, as in AArch64.
+    pub(crate) has_guarded_pages: bool,
 }
 
 /// AArch64.S1TTWParamsEL2
@@ -51,6 +53,7 @@ fn controls(features: &Features, registers: &Registers) -> Controls {
         write_implies_execute_never: bit(sctlr, 19),
         caches_disabled: !bit(sctlr, 2),
         big_endian_tables: bit(sctlr, 25),
+        has_guarded_pages: true,
     }
 }
 

@@ -4,7 +4,6 @@
 //! and address tags.
 
 use super::leaf::{Hierarchical, Permissions, UNTRANSLATED};
-use super::translate::is_guarded;
 use super::{FaultKind, Memory, Stage1, Why};
 use crate::descriptor::Unusable;
 use crate::params::{State, WalkParams};
@@ -112,7 +111,7 @@ impl Regime for Stage1 {
             Err(why) => Meaning::Unpredictable(why),
             Ok(reported) => {
                 let permissions = self.permissions(descriptor, above);
-                mapped(pa, permissions, is_guarded(descriptor), reported)
+                mapped(pa, permissions, self.is_guarded(descriptor), reported)
             }
         }
     }

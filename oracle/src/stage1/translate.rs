@@ -47,7 +47,7 @@ impl Stage1 {
 
     fn early(&self, early: Early, va: u64) -> Answer {
         match early {
-            Early::Translation => Answer::fault(FaultKind::Translation, 0),
+            Early::Translation => Answer::fault(FaultKind::Translation, self.params.unread_level),
             Early::AddressSize => Answer::fault(FaultKind::AddressSize, 0),
             Early::Open(why) => Answer::Unpredictable(why),
             // AArch64.S1DisabledOutput
@@ -97,10 +97,15 @@ impl Stage1 {
         }
         let size = 1 << self.params.lsb(level);
         Answer::Translation(Translation {
-            guarded: is_guarded(descriptor),
+            guarded: self.is_guarded(descriptor),
             update: self.update(place, new),
             ..translation(pa, level, size, permissions, reported)
         })
+    }
+
+    /// AArch64.S1NextWalkStateLeaf: GP.
+    pub(super) const fn is_guarded(&self, descriptor: u64) -> bool {
+        self.controls.has_guarded_pages && descriptor >> 50 & 1 != 0
     }
 
     /// The update that makes the descriptor `new`, where it changes anything.
@@ -119,11 +124,6 @@ struct Place {
     at: u64,
     descriptor: u64,
     above: Hierarchical,
-}
-
-/// AArch64.S1NextWalkStateLeaf: GP.
-pub(super) const fn is_guarded(descriptor: u64) -> bool {
-    descriptor >> 50 & 1 != 0
 }
 
 /// A translation by no guarded page, without an update.

@@ -124,6 +124,9 @@ pub enum Why {
     /// above the maximum: a Translation fault at level 0, or as if it were the limit
     /// (`AArch64.S2TxSZFaults`, `AArch64.S1TxSZFaults`).
     T0sz,
+    /// S is not `T0SZ[3]`, in AArch32: T0SZ acts as an UNKNOWN value
+    /// (`AArch32.GetS2TTWParams`).
+    SignOfT0sz,
     /// PS is 0b111, a reserved output size (`AArch64.PhysicalAddressSize`).
     OutputSize,
     /// The base address is not aligned to the size of the start level's table: the low

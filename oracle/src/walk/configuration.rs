@@ -1,5 +1,6 @@
 //! `Stage2`: `VTCR_EL2`, `VTTBR_EL2` and `HCR_EL2`, decoded and checked once.
 
+use super::leaf::Fetches;
 use super::{Entry, Registers, Why};
 use crate::arch::{Features, Granule};
 use crate::params::{Control, FINAL_LEVEL, State, WalkParams, bit, field};
@@ -23,12 +24,12 @@ pub struct Stage2 {
 /// mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Controls {
-    pub(super) xnx: bool,
-    pub(super) forced_write_back: bool,
-    pub(super) default_cacheable: bool,
-    pub(super) caches_disabled: bool,
+    pub(crate) fetches: Fetches,
+    pub(crate) forced_write_back: bool,
+    pub(crate) default_cacheable: bool,
+    pub(crate) caches_disabled: bool,
     /// `VTCR_EL2.SH0`, which stands for the leaf's SH where DS is set.
-    pub(super) sh0: u8,
+    pub(crate) sh0: u8,
 }
 
 /// The registers with the features, while they are being decoded.
@@ -38,7 +39,7 @@ struct Decoder {
 }
 
 /// AArch64.S2InconsistentSL
-fn start_level_is_inconsistent(params: &WalkParams) -> bool {
+pub(crate) fn start_level_is_inconsistent(params: &WalkParams) -> bool {
     let smallest = params.lsb(params.start_level) + 1;
     let largest = smallest + (params.stride() - 1) + 4;
     !(smallest..=largest).contains(&params.input_bits)
@@ -88,7 +89,7 @@ impl Decoder {
     fn controls(&self) -> Controls {
         let hcr = self.registers.hcr;
         Controls {
-            xnx: self.control.features.xnx,
+            fetches: Fetches::new(self.control.features.xnx),
             forced_write_back: self.control.features.fwb && bit(hcr, 46),
             default_cacheable: bit(hcr, 12),
             caches_disabled: bit(hcr, 32),

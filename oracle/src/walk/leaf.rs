@@ -43,6 +43,39 @@ impl Permissions {
     }
 }
 
+/// Which leaves permit fetches at either exception level: the set of the values of
+/// `XN[1:0]:S2AP[0]`, as bits of their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fetches {
+    el1: u8,
+    el0: u8,
+}
+
+impl Fetches {
+    pub(crate) const fn new(xnx: bool) -> Fetches {
+        let below_0b10 = 0b0000_1111;
+        Fetches {
+            // Without FEAT_XNX bit 53 is ignored.
+            el1: if xnx { 0b1100_0011 } else { below_0b10 },
+            el0: below_0b10,
+        }
+    }
+
+    /// Those that permit loads as well.
+    pub(crate) const fn of_readable(self) -> Fetches {
+        let readable = 0b1010_1010;
+        Fetches {
+            el1: self.el1 & readable,
+            el0: self.el0 & readable,
+        }
+    }
+
+    const fn contain(set: u8, descriptor: u64) -> bool {
+        let number = (descriptor >> 53 & 0b11) << 1 | descriptor >> 6 & 1;
+        set >> number & 1 != 0
+    }
+}
+
 impl Stage2 {
     /// A leaf as the end of AArch64.S2Walk finds it. `base` is the address field of the
     /// descriptor.
@@ -63,14 +96,12 @@ impl Stage2 {
     /// AArch64.S2ApplyOutputPerms, AArch64.S2DirectBasePermissions
     #[inline]
     fn permissions(&self, descriptor: u64) -> Permissions {
-        let execute_never = descriptor >> 53 & 0b11;
-        // Without FEAT_XNX bit 53 is ignored.
-        let execute_never = execute_never & if self.controls.xnx { 0b11 } else { 0b10 };
+        let fetches = self.controls.fetches;
         Permissions {
             read: descriptor >> 6 & 1 != 0,
             write: descriptor & WRITE_PERMISSION != 0 || self.params.has_dirty_state(descriptor),
-            execute_el1: matches!(execute_never, 0b00 | 0b11),
-            execute_el0: matches!(execute_never, 0b00 | 0b01),
+            execute_el1: Fetches::contain(fetches.el1, descriptor),
+            execute_el0: Fetches::contain(fetches.el0, descriptor),
         }
     }
 

@@ -60,12 +60,18 @@ impl Stage2 {
             return Some(fault(FaultKind::Stage1AddressSize, 0));
         }
         let early = self.state.before_lookup(ipa, self.params.input_bits)?;
-        Some(match early {
-            Early::Translation => fault(FaultKind::Translation, 0),
+        Some(self.early(early, ipa))
+    }
+
+    /// Out of the way of walks that read descriptors.
+    #[cold]
+    fn early(&self, early: Early, ipa: u64) -> Answer {
+        match early {
+            Early::Translation => fault(FaultKind::Translation, self.params.unread_level),
             Early::AddressSize => fault(FaultKind::AddressSize, 0),
             Early::Untranslated => self.untranslated(ipa),
             Early::Open(why) => Answer::Unpredictable(why),
-        })
+        }
     }
 
     /// The answer where stage 2 is off.
