@@ -2,15 +2,16 @@
 
 use crate::model::{Meaning, Model, Run};
 use crate::operation::{Machine, MemoryType, Prot, Span};
+use crate::regime::Walker;
 use crate::verdict::{Class, Finding, permissions, prot_word};
-use crate::walk::{Access, Answer, Fault, FaultKind, Memory, Stage2, Translation, Why};
+use crate::walk::{Access, Answer, Fault, FaultKind, Memory, Translation, Why};
 
 /// Two views of one address space.
 pub(super) struct Views<'a, M: ?Sized> {
     pub(super) machine: &'a Machine,
     pub(super) model: &'a Model,
     pub(super) vm: usize,
-    pub(super) stage2: &'a Stage2,
+    pub(super) walker: &'a Walker,
     pub(super) memory: &'a M,
     /// Tables that the VM holds, root pages included, as the ledger counts them.
     pub(super) tables_held: usize,
@@ -61,7 +62,7 @@ impl<M: Memory + ?Sized> Views<'_, M> {
 
     /// Compares one access; the walker's answer.
     pub(super) fn compare(&self, ipa: u64, access: Access) -> Result<Answer, Finding> {
-        let answer = self.stage2.translate(self.memory, ipa, access);
+        let answer = self.walker.translate(self.memory, ipa, access);
         let meaning = self.model.lookup(self.vm, ipa);
         match (meaning, answer) {
             (_, Answer::Unpredictable(_)) => {}
@@ -101,7 +102,7 @@ impl<M: Memory + ?Sized> Views<'_, M> {
             }
             (Meaning::OutOfRange, Answer::Fault(fault)) => {
                 if fault.kind != FaultKind::Stage1AddressSize {
-                    self.unmapped(ipa, 0, &fault)?;
+                    self.unmapped(ipa, self.walker.unread_level(), &fault)?;
                 }
             }
             (Meaning::NoVm, _) => {}

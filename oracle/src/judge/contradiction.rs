@@ -2,15 +2,16 @@
 //! counts against a subject: the verdict is about the oracle.
 
 use crate::ledger::{Ledger, State, Tables};
-use crate::ranges::{Meaning, Range, ranges_within};
+use crate::ranges::{Meaning, Range};
+use crate::regime::Walker;
 use crate::verdict::{Class, Finding, PageCounts, Shown};
-use crate::walk::{Access, Answer, FaultKind, Memory, Stage2, Translation};
+use crate::walk::{Access, Answer, FaultKind, Memory, Translation};
 
 /// What the walker and the range list are compared over.
 #[derive(Clone, Copy)]
 pub(super) struct Tree<'a, M: ?Sized> {
     pub(super) vm: usize,
-    pub(super) stage2: &'a Stage2,
+    pub(super) walker: &'a Walker,
     pub(super) memory: &'a M,
 }
 
@@ -28,7 +29,7 @@ impl<M: Memory + ?Sized> Tree<'_, M> {
     /// The walker against the range list at one address. Tables with more descriptors
     /// than `budget` have no range list, and are not compared.
     pub(super) fn check_address(&self, ipa: u64, budget: u64) -> Result<(), Finding> {
-        let Ok(ranges) = ranges_within(self.stage2, self.memory, budget) else {
+        let Ok(ranges) = self.walker.ranges_within(self.memory, budget) else {
             return Ok(());
         };
         let holds = |range: &&Range| ipa.checked_sub(range.ipa).is_some_and(|o| o < range.bytes);
@@ -38,7 +39,7 @@ impl<M: Memory + ?Sized> Tree<'_, M> {
     fn check(&self, ipa: u64, range: Option<&Range>) -> Result<(), Finding> {
         let meaning = range.map(|range| range.meaning);
         let access = access(meaning);
-        let answer = self.stage2.translate(self.memory, ipa, access);
+        let answer = self.walker.translate(self.memory, ipa, access);
         let offset = range.map_or(0, |range| ipa - range.ipa);
         if agree(meaning, offset, &answer) {
             return Ok(());

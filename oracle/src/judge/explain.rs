@@ -1,12 +1,12 @@
 //! A finding with its surroundings.
 
-use super::{Judge, stage2};
+use super::Judge;
 use crate::model::Meaning;
 use crate::operation::{Operation, Outcome, Refusal};
 use crate::verdict::{
     Class, Finding, Guilty, Lookup, Reach, Verdict, Views, memory_word, prot_word,
 };
-use crate::walk::{Access, Memory, Step, trace};
+use crate::walk::{Access, Memory, Step};
 
 use super::contradiction::{self, Tree};
 use super::whole;
@@ -37,7 +37,7 @@ impl Judge {
             guilty,
             machine: self.machine,
             machine_line: None,
-            vtcr: legal.then_some(self.vtcr),
+            vtcr: legal.then_some(self.registers.control),
             pages: self.observer.ledger.counts(),
         }
     }
@@ -71,8 +71,8 @@ impl Judge {
         let counts = contradiction::check_counts(&self.observer.ledger);
         let contradiction = counts.err().or_else(|| {
             let (vm, ipa) = (finding.vm?, finding.ipa?);
-            let stage2 = &stage2(self.features, self.vtcr, self.own_vttbr(vm)?);
-            Tree { vm, stage2, memory }
+            let walker = &self.walker(vm)?;
+            Tree { vm, walker, memory }
                 .check_address(ipa, self.budget())
                 .err()
         })?;
@@ -88,8 +88,7 @@ impl Judge {
         let applied = self.current.is_none_or(|(_, applied)| applied);
         let current = self.current.map(|(operation, _)| operation.vm());
         let vm = finding.vm.or(current).filter(|_| applied)?;
-        let stage2 = stage2(self.features, self.vtcr, self.own_vttbr(vm)?);
-        whole::reach(self.view(vm), &stage2, memory, self.budget())
+        whole::reach(self.view(vm), &self.walker(vm)?, memory, self.budget())
     }
 
     /// Descriptors in all pages that were ever used: tables in which more are found are
@@ -112,20 +111,20 @@ impl Judge {
         let current = self.current.map(|(operation, _)| operation.vm());
         let vm = finding.vm.or(current)?;
         let ipa = finding.ipa?;
-        let stage2 = stage2(self.features, self.vtcr, self.own_vttbr(vm)?);
+        let walker = self.walker(vm)?;
         let applied = self.current.is_none_or(|(_, applied)| applied);
         let when = if applied {
             ""
         } else {
             " (before the operation)"
         };
-        let steps = trace(&stage2, memory, ipa, Access::Read);
+        let steps = walker.trace(memory, ipa, Access::Read);
         Some(Views {
             vm,
             ipa,
             model: format!("{}{when}", describe(self.model.lookup(vm, ipa))),
             steps: steps.into_iter().map(|step| self.lookup(step)).collect(),
-            answer: stage2.translate(memory, ipa, Access::Read),
+            answer: walker.translate(memory, ipa, Access::Read),
         })
     }
 }

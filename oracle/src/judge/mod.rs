@@ -25,24 +25,21 @@ mod registers;
 mod whole;
 mod writers;
 
-use crate::arch::Features;
 use crate::event::{Event, Record};
 use crate::ledger::{Live, Place, State, Work, next_nonzero};
 use crate::model::{self, Model};
 use crate::operation::{AccessKind, Machine, Operation, Outcome};
 use crate::protocol::{Discipline, InPlace};
+use crate::regime::{Registers, Walker};
 use crate::verdict::{Class, Finding};
-use crate::walk::{Access, Answer, Entry, Memory, Registers, Stage2, Why};
+use crate::walk::{Access, Answer, Entry, Memory, Why};
 
+pub use crate::regime::HCR;
 use compare::Views;
 pub use observer::Observer;
-use registers::{Writes, check_leaf};
+use registers::{Register, Writes, check_leaf};
 use whole::View;
 use writers::Writers;
-
-/// `HCR_EL2`: RW, DC and VM. DC makes stage 1 normal, write-back and non-shareable,
-/// so that an answer's attributes show what stage 2 says.
-pub const HCR: u64 = 1 << 31 | 1 << 12 | 1;
 
 /// The number of the first operation, where the caller gives none.
 const FIRST_NUMBER: usize = 1;
@@ -62,13 +59,13 @@ pub struct Judged {
 #[derive(Clone, Debug)]
 pub struct Judge {
     machine: Machine,
-    features: Features,
-    /// R1; 0 where the configuration is illegal.
-    vtcr: u64,
+    /// What they hold for every VM, with no root; all 0 where the configuration is
+    /// illegal.
+    registers: Registers,
     model: Model,
     observer: Observer,
-    /// VMs that exist, with their `VTTBR_EL2`.
-    vms: Vec<(usize, u64)>,
+    /// VMs that exist, with their registers.
+    vms: Vec<(usize, Registers)>,
     writes: Writes,
     writers: Writers,
     /// What the caller counts the next operation as.
@@ -83,33 +80,28 @@ struct Tally {
     change: Option<Event>,
 }
 
-fn features(machine: &Machine) -> Features {
-    Features {
-        bbm: machine.bbm,
-        ..Features::of_contract(machine.pa_bits)
-    }
-}
-
-fn vtcr(model: &Model, machine: &Machine) -> u64 {
+fn registers(model: &Model, machine: &Machine) -> Registers {
     let configuration = model.configuration();
-    configuration.map_or(0, |c| model::registers::vtcr(&c, machine))
+    configuration.map_or_else(
+        |_| Registers::default(),
+        |configuration| model::registers::of_machine(&configuration, machine),
+    )
 }
 
 impl Judge {
     /// Nothing has been executed on the machine.
     pub fn new(machine: Machine) -> Judge {
         let model = Model::new(&machine);
-        let features = features(&machine);
-        let vtcr = vtcr(&model, &machine);
-        let stage2 = stage2(features, vtcr, 0);
+        let registers = registers(&model, &machine);
+        let walker = Walker::new(&machine, &registers);
+        let observer = Observer::new(&machine, walker);
         Judge {
             machine,
-            features,
-            vtcr,
+            registers,
             model,
-            observer: Observer::new(&machine, stage2),
             vms: Vec::new(),
-            writes: Writes::default(),
+            writes: Writes::new(machine.regime, registers, &observer.protocol, 0, None),
+            observer,
             writers: Writers::default(),
             number: FIRST_NUMBER,
             current: None,
@@ -119,11 +111,10 @@ impl Judge {
     /// As [`Judge::new`], but keeps the buffers.
     pub fn reset(&mut self, machine: Machine) {
         self.machine = machine;
-        self.features = features(&machine);
         self.model.reset(&machine);
-        self.vtcr = vtcr(&self.model, &machine);
-        let stage2 = stage2(self.features, self.vtcr, 0);
-        self.observer.reset(&machine, stage2);
+        self.registers = registers(&self.model, &machine);
+        let walker = Walker::new(&machine, &self.registers);
+        self.observer.reset(&machine, walker);
         self.vms.clear();
         self.writers.reset();
         self.number = FIRST_NUMBER;
@@ -218,11 +209,10 @@ impl Judge {
 
     /// The first piece of a VM's address space that differs from the model's.
     fn compare_space<M: Memory + ?Sized>(&self, vm: usize, memory: &M) -> Result<(), Finding> {
-        let Some(vttbr) = self.own_vttbr(vm) else {
+        let Some(walker) = self.walker(vm) else {
             return Ok(());
         };
-        let stage2 = stage2(self.features, self.vtcr, vttbr);
-        whole::compare_space(self.view(vm), &stage2, memory)
+        whole::compare_space(self.view(vm), &walker, memory)
     }
 
     fn view(&self, vm: usize) -> View<'_> {
@@ -230,9 +220,15 @@ impl Judge {
         View { machine, model, vm }
     }
 
-    fn own_vttbr(&self, vm: usize) -> Option<u64> {
+    fn own_registers(&self, vm: usize) -> Option<Registers> {
         let own = self.vms.iter().find(|(number, _)| *number == vm);
-        own.map(|&(_, vttbr)| vttbr)
+        own.map(|&(_, registers)| registers)
+    }
+
+    /// The walker of a VM that exists.
+    fn walker(&self, vm: usize) -> Option<Walker> {
+        let registers = self.own_registers(vm)?;
+        Some(Walker::new(&self.machine, &registers))
     }
 
     fn begin(&mut self, operation: &Operation, cpu: u8) {
@@ -250,8 +246,9 @@ impl Judge {
         self.observer.begin(work, in_place);
         self.writers.begin(self.number);
         self.number = self.number.saturating_add(1);
-        let own = self.own_vttbr(vm);
-        self.writes = Writes::new(self.vtcr, &self.observer.protocol, cpu, own);
+        let own = self.own_registers(vm).map(|own| own.root);
+        let regime = self.machine.regime;
+        self.writes = Writes::new(regime, self.registers, &self.observer.protocol, cpu, own);
         self.current = Some((*operation, false));
     }
 
@@ -348,15 +345,16 @@ impl Judge {
             let what = "create answers ok, and no page was allocated for a root";
             return Err(Finding::new(Class::UseAfterFree, "C3", what.into()).of(vm));
         };
-        let Some(vttbr) = self.model.vttbr(vm, root) else {
-            let what = format!("VTTBR_EL2 cannot hold VMID {vmid} with a root at {root:#x}");
-            return Err(Finding::new(Class::Register, "R3", what).of(vm));
+        let Some(registers) = self.model.registers(vm, root) else {
+            let (name, rule) = Register::Root.of(self.machine.regime);
+            let what = format!("{name} cannot hold a root at {root:#x} with VMID {vmid}");
+            return Err(Finding::new(Class::Register, rule, what).of(vm));
         };
         let pages = 1 << self.model.root_order().unwrap_or_default();
         ledger.root_is_zero(vm)?;
         protocol.root_is_ready(ledger.tables(), root, pages)?;
-        protocol.enter(vm, vmid, vttbr);
-        self.vms.push((vm, vttbr));
+        protocol.enter(vm, vmid, registers.root);
+        self.vms.push((vm, registers));
         Ok(())
     }
 
@@ -368,15 +366,14 @@ impl Judge {
     ) -> Result<Judged, Finding> {
         let mut judged = Judged::default();
         let vm = operation.vm();
-        let Some(vttbr) = self.own_vttbr(vm) else {
+        let Some(walker) = self.walker(vm) else {
             return Ok(judged);
         };
-        let stage2 = stage2(self.features, self.vtcr, vttbr);
         let views = Views {
             machine: &self.machine,
             model: &self.model,
             vm,
-            stage2: &stage2,
+            walker: &walker,
             memory,
             tables_held: self.observer.ledger.held_by(vm),
             rule: promise(operation, outcome),
@@ -407,11 +404,6 @@ impl Judge {
         let finding = Finding::new(class, rule, what).of(operation.vm());
         Err(finding.differs("pages", demanded.to_string(), found.to_string()))
     }
-}
-
-fn stage2(features: Features, vtcr: u64, vttbr: u64) -> Stage2 {
-    let hcr = HCR;
-    Stage2::new(features, Registers { vtcr, vttbr, hcr })
 }
 
 /// The clause that says what addresses mean after an operation.

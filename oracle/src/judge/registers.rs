@@ -2,8 +2,10 @@
 //! attribute bits (sections A and R, C4, F2, G8).
 
 use crate::event::Event;
-use crate::operation::{Operation, Outcome};
+use crate::model::own::is_own;
+use crate::operation::{Operation, Outcome, Regime};
 use crate::protocol::Protocol;
+use crate::regime::Registers;
 use crate::verdict::{Class, Finding};
 
 /// Attribute bits of a leaf that are always 0: 63:55, 53:48 (bits 49:48 are no
@@ -42,78 +44,179 @@ pub(super) fn check_leaf(descriptor: u64) -> Result<(), Finding> {
     Ok(())
 }
 
+/// A register that stands for an address space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Register {
+    Control,
+    Root,
+    Attributes,
+}
+
+impl Register {
+    /// Its name in a regime, and the clause that says what it holds.
+    pub(super) const fn of(self, regime: Regime) -> (&'static str, &'static str) {
+        match (regime, self) {
+            (Regime::Stage2, Register::Control) => ("VTCR_EL2", "R1"),
+            (Regime::Stage2, Register::Root | Register::Attributes) => ("VTTBR_EL2", "R3"),
+            (Regime::El2, Register::Control) => ("TCR_EL2", "E2"),
+            (Regime::El2, Register::Root) => ("TTBR0_EL2", "E2"),
+            (Regime::El2, Register::Attributes) => ("MAIR_EL2", "E2"),
+            (Regime::Aarch32, Register::Control) => ("VTCR", "Z1"),
+            (Regime::Aarch32, Register::Root | Register::Attributes) => ("VTTBR", "Z1"),
+            (Regime::Aarch32Hyp, Register::Control) => ("HTCR", "Z3"),
+            (Regime::Aarch32Hyp, Register::Root) => ("HTTBR", "Z3"),
+            (Regime::Aarch32Hyp, Register::Attributes) => ("HMAIR0", "Z3"),
+        }
+    }
+}
+
+/// A write of a register.
+#[derive(Clone, Copy, Debug)]
+struct Write {
+    register: Register,
+    value: u64,
+    /// It is one of a hypervisor's own tables, not of a guest's.
+    of_own: bool,
+}
+
+impl Write {
+    fn of(event: &Event) -> Option<Write> {
+        let (register, value, of_own) = match *event {
+            Event::WriteVtcr(value) => (Register::Control, value, false),
+            Event::WriteVttbr(value) => (Register::Root, value, false),
+            Event::WriteTcr(value) => (Register::Control, value, true),
+            Event::WriteTtbr0(value) => (Register::Root, value, true),
+            Event::WriteMair(value) => (Register::Attributes, value, true),
+            _ => return None,
+        };
+        Some(Write {
+            register,
+            value,
+            of_own,
+        })
+    }
+}
+
 /// The registers during one operation.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Writes {
+    regime: Regime,
     cpu: u8,
-    vtcr: u64,
-    before: u64,
+    /// What they hold for any space; the root is not looked at.
+    wanted: Registers,
+    before: Registers,
+    held: Registers,
+    /// The root register of the operation's space, where that exists.
     own: Option<u64>,
-    vtcr_held: u64,
-    loaded_before_vtcr: bool,
+    loaded_too_early: bool,
 }
 
 impl Writes {
-    /// `VTCR_EL2` as R1 has it, what the CPU's registers hold when the operation starts,
-    /// and `VTTBR_EL2` as R3 has it for the operation's VM, where that exists.
-    pub(super) fn new(vtcr: u64, protocol: &Protocol, cpu: u8, own: Option<u64>) -> Writes {
+    /// What the registers of any space of the regime hold, what the CPU's hold when the
+    /// operation starts, and the root register of the operation's space, where that
+    /// exists.
+    pub(super) fn new(
+        regime: Regime,
+        wanted: Registers,
+        protocol: &Protocol,
+        cpu: u8,
+        own: Option<u64>,
+    ) -> Writes {
+        let before = protocol.registers(cpu);
         Writes {
+            regime,
             cpu,
-            vtcr,
-            before: protocol.vttbr(cpu),
+            wanted,
+            before,
+            held: before,
             own,
-            vtcr_held: protocol.vtcr(cpu),
-            loaded_before_vtcr: false,
+            loaded_too_early: false,
         }
     }
 
     /// One event.
     pub(super) fn event(&mut self, operation: &Operation, event: &Event) -> Result<(), Finding> {
-        match *event {
-            Event::WriteVtcr(value) => {
-                self.may_write(operation, "VTCR_EL2", value)?;
-                self.vtcr_held = value;
-                if value == self.vtcr {
-                    return Ok(());
-                }
-                let what = format!("VTCR_EL2 is written with {value:#x}");
-                Err(register("R1", what, self.vtcr, value))
+        let Some(write) = Write::of(event) else {
+            return Ok(());
+        };
+        self.may_write(operation, write)?;
+        let value = write.value;
+        match write.register {
+            Register::Control => {
+                self.held.control = value;
+                self.check(write, self.wanted.control)
             }
-            Event::WriteVttbr(value) => {
-                self.may_write(operation, "VTTBR_EL2", value)?;
-                let loads = self.own == Some(value);
-                self.loaded_before_vtcr |= loads && self.vtcr_held != self.vtcr;
-                self.check_vttbr(operation, value)
+            Register::Attributes => {
+                self.held.attributes = value;
+                self.check(write, self.wanted.attributes)
             }
-            _ => Ok(()),
+            Register::Root => {
+                self.loaded_too_early |= self.own == Some(value) && !self.holds_the_rest();
+                self.check_root(operation, write)
+            }
         }
     }
 
-    /// C4, G2.
-    fn may_write(&self, operation: &Operation, name: &str, value: u64) -> Result<(), Finding> {
-        if self.own.is_some() {
-            return Ok(());
+    /// Whether the registers beside the root hold what they must.
+    fn holds_the_rest(&self) -> bool {
+        let Registers {
+            control,
+            attributes,
+            ..
+        } = self.held;
+        (control, attributes) == (self.wanted.control, self.wanted.attributes)
+    }
+
+    /// C4, G2, F1, E2.
+    fn may_write(&self, operation: &Operation, write: Write) -> Result<(), Finding> {
+        let wrong = |name: &str, rule, why: &str| {
+            let what = format!("{name} is written with {:#x} {why}", write.value);
+            Err(Finding::new(Class::Register, rule, what))
+        };
+        if write.of_own != is_own(self.regime) {
+            let other = if write.of_own {
+                Regime::El2
+            } else {
+                Regime::Stage2
+            };
+            let why = "and is none of the registers of these tables";
+            return wrong(write.register.of(other).0, self.load_rule(), why);
         }
+        let (name, _) = write.register.of(self.regime);
+        let loads = matches!(operation, Operation::Access { .. } | Operation::Free { .. });
         let rule = match operation {
             Operation::Create { .. } => "C4",
-            Operation::Free { .. } => "F1",
-            _ => "G2",
+            Operation::Free { .. } if self.own.is_none() => "F1",
+            _ if self.own.is_none() => "G2",
+            _ if write.of_own && !loads => "E2",
+            _ => return Ok(()),
         };
-        let what = format!("{name} is written with {value:#x} by an operation that writes none");
-        Err(Finding::new(Class::Register, rule, what))
+        wrong(name, rule, "by an operation that writes none")
     }
 
-    fn check_vttbr(&self, operation: &Operation, value: u64) -> Result<(), Finding> {
-        let own = self.own.unwrap_or_default();
-        let free = matches!(operation, Operation::Free { .. });
-        if value == own || value == self.before || free && value == 0 {
+    fn check(&self, write: Write, wanted: u64) -> Result<(), Finding> {
+        if write.value == wanted {
             return Ok(());
         }
-        let what = format!("VTTBR_EL2 is written with {value:#x}");
-        Err(register("R3", what, own, value))
+        let (name, rule) = write.register.of(self.regime);
+        let what = format!("{name} is written with {:#x}", write.value);
+        Err(register(rule, what, wanted, write.value))
     }
 
-    /// A2, F2, G8: the state on return.
+    fn check_root(&self, operation: &Operation, write: Write) -> Result<(), Finding> {
+        let free = matches!(operation, Operation::Free { .. });
+        if write.value == self.before.root || free && write.value == 0 {
+            return Ok(());
+        }
+        self.check(write, self.own.unwrap_or_default())
+    }
+
+    /// The clause behind what an access loads, and the free of an own space.
+    const fn load_rule(&self) -> &'static str {
+        if is_own(self.regime) { "E2" } else { "A2" }
+    }
+
+    /// A2, F2, G8, E2: the state on return.
     pub(super) fn end(
         &self,
         operation: &Operation,
@@ -123,30 +226,43 @@ impl Writes {
         let (rule, wanted) = match (operation, outcome, self.own) {
             (Operation::Access { .. }, Outcome::Done, Some(own)) => {
                 self.check_load(own, protocol)?;
-                ("A2", own)
+                (self.load_rule(), own)
             }
-            (Operation::Free { .. }, _, Some(own)) if self.before == own => ("F2", 0),
-            _ => ("G8", self.before),
+            (Operation::Free { .. }, _, Some(own)) if self.before.root == own => {
+                if is_own(self.regime) {
+                    self.check_synchronized(protocol)?;
+                }
+                ("F2", 0)
+            }
+            _ => ("G8", self.before.root),
         };
-        let held = protocol.vttbr(self.cpu);
+        let held = protocol.registers(self.cpu).root;
         if held == wanted {
             return Ok(());
         }
-        let what = format!("VTTBR_EL2 holds {held:#x} on return");
+        let (name, _) = Register::Root.of(self.regime);
+        let what = format!("{name} holds {held:#x} on return");
         Err(register(rule, what, wanted, held))
     }
 
-    /// A2. That what was written is right has been checked before.
+    /// A2, E2. That what was written is right has been checked before.
     fn check_load(&self, own: u64, protocol: &Protocol) -> Result<(), Finding> {
-        if self.before != own && self.loaded_before_vtcr {
-            let what = "VTTBR_EL2 is written before VTCR_EL2 holds the VM's value";
-            return Err(Finding::new(Class::Register, "A2", what.into()));
+        if self.before.root != own && self.loaded_too_early {
+            let (name, _) = Register::Root.of(self.regime);
+            let (control, _) = Register::Control.of(self.regime);
+            let what = format!("{name} is written before {control} holds its value");
+            return Err(Finding::new(Class::Register, self.load_rule(), what));
         }
-        if protocol.is_unsynchronized(self.cpu) {
-            let what = "no ISB between the writes of VTCR_EL2 and VTTBR_EL2 and the guest";
-            return Err(Finding::new(Class::Barrier, "A2", what.into()));
+        self.check_synchronized(protocol)
+    }
+
+    fn check_synchronized(&self, protocol: &Protocol) -> Result<(), Finding> {
+        if !protocol.is_unsynchronized(self.cpu) {
+            return Ok(());
         }
-        Ok(())
+        let (root, _) = Register::Root.of(self.regime);
+        let what = format!("no ISB follows the last write of {root} or a register with it");
+        Err(Finding::new(Class::Barrier, self.load_rule(), what))
     }
 }
 

@@ -6,9 +6,10 @@ use std::convert::Infallible;
 use crate::ledger::{State, Tables};
 use crate::model::{Model, Run};
 use crate::operation::Machine;
-use crate::ranges::{Meaning, Range, ranges, ranges_within};
+use crate::ranges::{Meaning, Range};
+use crate::regime::Walker;
 use crate::verdict::{Class, Finding, Reach, permissions, prot_word};
-use crate::walk::{Memory, Stage2};
+use crate::walk::Memory;
 
 use super::compare::{holds, reported, wrong_pa};
 use super::contradiction::Tree;
@@ -34,16 +35,17 @@ struct Piece {
 /// does, the walker must not contradict them either.
 pub(super) fn compare_space<M: Memory + ?Sized>(
     view: View<'_>,
-    stage2: &Stage2,
+    walker: &Walker,
     memory: &M,
 ) -> Result<(), Finding> {
     let View { vm, .. } = view;
-    let found = ranges(stage2, memory)
+    let found = walker
+        .ranges(memory)
         .map_err(|error| Finding::new(Class::UseAfterFree, "G6", error.to_string()).of(vm))?;
     each_piece(view, &found, |piece| {
         check_piece(view, &piece).map_err(|f| f.at(vm, piece.at, piece.bytes))
     })?;
-    let tree = Tree { vm, stage2, memory };
+    let tree = Tree { vm, walker, memory };
     tree.check_ranges(&found)
 }
 
@@ -51,11 +53,11 @@ pub(super) fn compare_space<M: Memory + ?Sized>(
 /// `None` where the tables hold more descriptors than `budget`.
 pub(super) fn reach<M: Memory + ?Sized>(
     view: View<'_>,
-    stage2: &Stage2,
+    walker: &Walker,
     memory: &M,
     budget: u64,
 ) -> Option<Reach> {
-    let found = ranges_within(stage2, memory, budget).ok()?;
+    let found = walker.ranges_within(memory, budget).ok()?;
     let mut reach = Reach {
         vm: view.vm,
         ranges: 0,

@@ -3,6 +3,7 @@
 use super::change::Wanted;
 use super::checks;
 use super::content::Content;
+use super::own;
 use super::space::Space;
 use super::subtree::Built;
 use super::whole::{is_device, sum};
@@ -67,6 +68,9 @@ impl Model {
 
     fn answer(&mut self, operation: &Operation, supply: Supply) -> Result<Outcome, Refusal> {
         let pages = supply.available;
+        if !own::is_here(self.machine.regime, operation) {
+            return Err(Refusal::NotHere);
+        }
         match *operation {
             Operation::Create { vm, vmid } => self.create(vm, vmid, supply),
             Operation::Map {
@@ -218,8 +222,6 @@ impl Model {
         let configuration = self.vms[index].space.configuration();
         checks::range(configuration, ipa, Some(pa), size)?;
         checks::output(configuration, pa, size)?;
-        checks::attributes(&self.machine, mapping.prot, mapping.memory)?;
-        checks::ownership(&self.machine, pa, size)?;
         let wanted = Wanted {
             ipa,
             bytes: size,
@@ -227,12 +229,24 @@ impl Model {
             pages_only: mapping.pages_only,
         };
         let space = &mut self.vms[index].space;
+        if own::is_own(self.machine.regime) {
+            own::check_attributes(mapping.prot, mapping.memory)?;
+            if !space.agrees_with(&wanted) {
+                return Err(Refusal::Mapped);
+            }
+            return Ok(space.fill(&wanted, pages, &mut self.effects));
+        }
+        checks::attributes(&self.machine, mapping.prot, mapping.memory)?;
+        checks::ownership(&self.machine, pa, size)?;
         Ok(space.put(&wanted, pages, &mut self.effects))
     }
 
     fn unmap(&mut self, vm: usize, range: Range, pages: u32) -> Result<Outcome, Refusal> {
         let index = self.alive_with(vm, range)?;
         let space = &mut self.vms[index].space;
+        if own::is_own(self.machine.regime) && space.is_cut_by(range.ipa, range.end()) {
+            return Err(Refusal::CutsBlock);
+        }
         Ok(space.unmap(range.ipa, range.end(), pages, &mut self.effects))
     }
 

@@ -21,11 +21,11 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         self.ipa + self.bytes
     }
 
-    fn content_at(&self, ipa: u64) -> Content {
+    pub(super) fn content_at(&self, ipa: u64) -> Content {
         self.content.advanced(ipa - self.ipa)
     }
 }
@@ -212,7 +212,7 @@ fn permitted(prot: Prot, memory: MemoryType) -> Prot {
 
 /// M9, N2: the level of the entry at `at`, and how far entries have that level: until a
 /// larger one fits, or its own size does not any more.
-fn alike(configuration: &Configuration, wanted: &Wanted, at: u64) -> (i8, u64) {
+pub(super) fn alike(configuration: &Configuration, wanted: &Wanted, at: u64) -> (i8, u64) {
     let mut end = wanted.end();
     if wanted.pages_only {
         return (PAGE_LEVEL, end);

@@ -5,8 +5,9 @@
 
 use std::fmt;
 
+use super::{aarch32, own};
 use crate::arch::Granule;
-use crate::operation::Machine;
+use crate::operation::{Machine, Regime};
 
 /// The sizes that `ID_AA64MMFR0_EL1.PARange` and `VTCR_EL2.PS` can state, in
 /// bits; the encoding is the index. (7, for 56 bits, needs FEAT_D128.)
@@ -63,7 +64,8 @@ impl Request {
     }
 }
 
-/// A legal configuration. Only [`check`] and [`configurations`] make one.
+/// A legal configuration: [`check`] makes those of a guest's Stage-2 in AArch64, and
+/// [`of_machine`] those of any regime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Configuration {
     granule: Granule,
@@ -108,6 +110,16 @@ pub enum Illegal {
         /// The smallest physical address size for this start level, in bits.
         at_least: u8,
     },
+    /// E1, Z3: another start level than the VA size gives.
+    NotTheStart {
+        /// The start level.
+        start_level: i8,
+        /// The one that the VA size gives.
+        only: i8,
+    },
+    /// Section Z: another granule or physical address size than AArch32 has, or
+    /// something optional.
+    Aarch32,
     /// L3: the root would have fewer than 2 entries, or more than 16 tables.
     RootSize {
         /// The start level.
@@ -147,6 +159,14 @@ impl fmt::Display for Illegal {
                 f,
                 "start level {start_level} needs a physical address size of {at_least} bits, not {pa_bits}"
             ),
+            Illegal::NotTheStart { start_level, only } => write!(
+                f,
+                "a stage 1 of this size starts at level {only}, not {start_level}"
+            ),
+            Illegal::Aarch32 => write!(
+                f,
+                "AArch32 needs the 4K granule, a physical address size of 40 bits, and no features"
+            ),
             Illegal::RootSize {
                 start_level,
                 ipa_bits,
@@ -169,6 +189,26 @@ impl std::error::Error for Illegal {}
 /// The rule that is broken; without a start level, the one that the highest level
 /// breaks.
 pub fn check(request: &Request) -> Result<Configuration, Illegal> {
+    check_sizes(request)?;
+    let Request {
+        ipa_bits, pa_bits, ..
+    } = *request;
+    if ipa_bits > pa_bits {
+        return Err(Illegal::IpaAbovePa { ipa_bits, pa_bits });
+    }
+    match request.start_level {
+        Some(level) => check_start(request, level),
+        None => {
+            let fewest_first = (HIGHEST_LEVEL..=PAGE_LEVEL).rev();
+            let mut checked = fewest_first.map(|level| check_start(request, level));
+            let first_legal = checked.find(Result::is_ok);
+            first_legal.unwrap_or_else(|| check_start(request, HIGHEST_LEVEL))
+        }
+    }
+}
+
+/// L1, but for the limit that the physical address size sets.
+pub(super) fn check_sizes(request: &Request) -> Result<(), Illegal> {
     let Request {
         granule,
         ipa_bits,
@@ -189,17 +229,19 @@ pub fn check(request: &Request) -> Result<Configuration, Illegal> {
             at_most,
         });
     }
-    if ipa_bits > pa_bits {
-        return Err(Illegal::IpaAbovePa { ipa_bits, pa_bits });
-    }
-    match request.start_level {
-        Some(level) => check_start(request, level),
-        None => {
-            let fewest_first = (HIGHEST_LEVEL..=PAGE_LEVEL).rev();
-            let mut checked = fewest_first.map(|level| check_start(request, level));
-            let first_legal = checked.find(Result::is_ok);
-            first_legal.unwrap_or_else(|| check_start(request, HIGHEST_LEVEL))
-        }
+    Ok(())
+}
+
+/// Sections L, E1, Z1 and Z3 for a machine of any regime.
+///
+/// # Errors
+/// The rule that is broken.
+pub fn of_machine(machine: &Machine) -> Result<Configuration, Illegal> {
+    match machine.regime {
+        Regime::Stage2 => check(&Request::of(machine)),
+        Regime::El2 => own::check(&Request::of(machine)),
+        Regime::Aarch32 => aarch32::check(machine),
+        Regime::Aarch32Hyp => aarch32::check_hyp(machine),
     }
 }
 
@@ -254,7 +296,6 @@ fn check_start(request: &Request, start_level: i8) -> Result<Configuration, Ille
         granule,
         ipa_bits,
         pa_bits,
-        ds,
         ..
     } = *request;
     let Some(at_least) = pa_bits_for_start(request, start_level) else {
@@ -275,13 +316,7 @@ fn check_start(request: &Request, start_level: i8) -> Result<Configuration, Ille
             ipa_bits,
         });
     }
-    Ok(Configuration {
-        granule,
-        start_level,
-        ipa_bits,
-        pa_bits,
-        ds,
-    })
+    Ok(Configuration::with_start(request, start_level))
 }
 
 /// L4: the smallest physical address size with which a table may start at
@@ -329,6 +364,24 @@ fn name(granule: Granule) -> &'static str {
 }
 
 impl Configuration {
+    /// What was asked for, where it is legal with this start level.
+    pub(super) fn with_start(request: &Request, start_level: i8) -> Configuration {
+        let Request {
+            granule,
+            ipa_bits,
+            pa_bits,
+            ds,
+            ..
+        } = *request;
+        Configuration {
+            granule,
+            start_level,
+            ipa_bits,
+            pa_bits,
+            ds,
+        }
+    }
+
     /// The granule.
     pub fn granule(&self) -> Granule {
         self.granule

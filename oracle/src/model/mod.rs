@@ -9,12 +9,15 @@
 //! - `change`, `whole`, `resize`, `subtree`: the operations on a space, after their
 //!   preconditions, which are in `checks`;
 //! - `apply`: operations and their answers;
+//! - `own`: what differs where the tables are a hypervisor's own (section E);
+//! - `aarch32`: what differs in AArch32 (section Z);
 //! - `dirty`: what the dirty log must be told;
 //! - `edges`: the addresses at which a change is worth a look.
 //!
 //! It knows no table memory: which page a table lies in, and the order of
 //! stores, are for the ledger and the protocol.
 
+pub mod aarch32;
 mod apply;
 mod change;
 mod checks;
@@ -23,6 +26,7 @@ mod dirty;
 mod edges;
 mod edit;
 pub mod legal;
+pub mod own;
 pub mod registers;
 mod resize;
 mod space;
@@ -30,10 +34,11 @@ mod subtree;
 mod whole;
 
 use crate::operation::{Machine, MemoryType, Prot};
+use crate::regime::Registers;
 pub use content::{Content, Stretch};
 use dirty::Dirty;
 use edges::Edges;
-use legal::{Configuration, Illegal, Request};
+use legal::{Configuration, Illegal};
 use space::Space;
 use subtree::Built;
 
@@ -98,7 +103,7 @@ pub enum Meaning {
         /// The level of the entry that decides over the IPA: empty, or a mark.
         fault_level: i8,
     },
-    /// An IPA beyond the IPA size: a translation fault at level 0.
+    /// An IPA beyond the IPA size: a translation fault at level 0, in AArch32 at level 1.
     OutOfRange,
     /// The VM does not exist: nothing is promised about any IPA.
     NoVm,
@@ -136,8 +141,8 @@ impl Model {
     /// every create is refused on it.
     pub fn new(machine: &Machine) -> Model {
         Model {
-            machine: *machine,
-            configuration: configuration(machine),
+            machine: own::machine(machine),
+            configuration: legal::of_machine(machine),
             vms: Vec::new(),
             effects: Effects::default(),
         }
@@ -145,8 +150,8 @@ impl Model {
 
     /// As [`Model::new`], but keeps the buffers.
     pub fn reset(&mut self, machine: &Machine) {
-        self.machine = *machine;
-        self.configuration = configuration(machine);
+        self.machine = own::machine(machine);
+        self.configuration = legal::of_machine(machine);
         for vm in &mut self.vms {
             vm.exists = false;
         }
@@ -161,7 +166,7 @@ impl Model {
     /// What an IPA means to a VM.
     pub fn lookup(&self, vm: usize, ipa: u64) -> Meaning {
         match self.vm(vm) {
-            Some(vm) => vm.space.lookup(ipa, self.machine.features.haf),
+            Some(vm) => vm.space.lookup(ipa, &self.machine),
             None => Meaning::NoVm,
         }
     }
@@ -171,17 +176,11 @@ impl Model {
         self.vm(vm).map(|vm| vm.vmid)
     }
 
-    /// R1: the VM's `VTCR_EL2`.
-    pub fn vtcr(&self, vm: usize) -> Option<u64> {
-        let space = &self.vm(vm)?.space;
-        Some(registers::vtcr(space.configuration(), &self.machine))
-    }
-
-    /// R3: the VM's `VTTBR_EL2` for a root at `root_pa`; `None` also where the
-    /// register has no room for the VMID or the address.
-    pub fn vttbr(&self, vm: usize, root_pa: u64) -> Option<u64> {
+    /// The VM's registers (R1 and R3, E2, Z1, Z3) for a root at `root_pa`; `None` also
+    /// where one has no room for the VMID or the address.
+    pub fn registers(&self, vm: usize, root_pa: u64) -> Option<Registers> {
         let vm = self.vm(vm)?;
-        registers::vttbr(vm.space.configuration(), &self.machine, vm.vmid, root_pa)
+        registers::of_space(vm.space.configuration(), &self.machine, vm.vmid, root_pa)
     }
 
     /// The table pages that the VM must have now, those of the root and of a subtree
@@ -196,7 +195,7 @@ impl Model {
         existing.fold(0, |sum, vm| sum.saturating_add(vm.tables()))
     }
 
-    /// Section L's answer for the machine.
+    /// The answer of section L, E1, Z1 or Z3 for the machine.
     pub fn configuration(&self) -> Result<Configuration, Illegal> {
         self.configuration
     }
@@ -227,8 +226,9 @@ impl Model {
     /// What the VM maps, in ascending order; nothing where it does not exist.
     pub fn runs(&self, vm: usize) -> impl Iterator<Item = Run> {
         let space = self.vm(vm).map(|vm| &vm.space);
-        let haf = self.machine.features.haf;
-        space.into_iter().flat_map(move |space| space.runs(haf))
+        space
+            .into_iter()
+            .flat_map(|space| space.runs(&self.machine))
     }
 
     /// What the entries of the VM hold, leaves and marks, in ascending order; nothing
@@ -265,8 +265,4 @@ impl Vm {
         let built = u32::try_from(built).unwrap_or(u32::MAX);
         self.space.tables().saturating_add(built)
     }
-}
-
-fn configuration(machine: &Machine) -> Result<Configuration, Illegal> {
-    legal::check(&Request::of(machine))
 }

@@ -3,6 +3,7 @@
 
 use super::pending::Time;
 use crate::ledger::Place;
+use crate::regime::Registers;
 
 /// One CPU.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,8 +12,7 @@ pub(super) struct Cpu {
     pub(super) barrier: Time,
     /// Its last `DSB ISH`.
     pub(super) full_barrier: Time,
-    pub(super) vtcr: u64,
-    pub(super) vttbr: u64,
+    pub(super) registers: Registers,
     /// It wrote a register, and no `ISB` followed.
     pub(super) unsynchronized: bool,
     /// Its last valid descriptor that no barrier has followed.
@@ -38,8 +38,7 @@ impl Cpus {
     pub(super) fn begin(&mut self) {
         for cpu in &mut self.0 {
             *cpu = Cpu {
-                vtcr: cpu.vtcr,
-                vttbr: cpu.vttbr,
+                registers: cpu.registers,
                 unsynchronized: cpu.unsynchronized,
                 ..Cpu::default()
             };

@@ -77,8 +77,8 @@ impl Protocol {
         }
         cpu.has_maintained = true;
         cpu.has_invalidated = true;
-        let wide = self.vmid16 && cpu.vtcr & VS != 0;
-        let vmid = (cpu.vttbr >> 48) as u16 & if wide { 0xffff } else { 0xff };
+        let wide = self.vmid16 && cpu.registers.control & VS != 0;
+        let vmid = (cpu.registers.root >> 48) as u16 & if wide { 0xffff } else { 0xff };
         let (now, cpus) = (self.now, &self.cpus);
         let mut useful = false;
         for space in &mut self.spaces {

@@ -26,6 +26,7 @@ mod store;
 use crate::event::{Barrier, CacheOperation, Event, Record};
 use crate::ledger::{Ledger, Live, Tables};
 use crate::operation::{Machine, Regime};
+use crate::regime::Registers;
 use crate::verdict::{Class, Finding};
 
 pub use bbm::Discipline;
@@ -44,7 +45,7 @@ use store::Store;
 struct Space {
     vm: usize,
     vmid: u16,
-    vttbr: u64,
+    root: u64,
     pending: Pending,
     /// The first `VMALLS12E1IS` of this operation covered nothing.
     idle_whole: bool,
@@ -128,13 +129,14 @@ impl Protocol {
         self.discipline = discipline;
     }
 
-    /// A VM exists now, with the `VTTBR_EL2` that stands for it.
-    pub fn enter(&mut self, vm: usize, vmid: u16, vttbr: u64) {
+    /// A VM exists now, with the `VTTBR_EL2` that stands for it, or the register in its
+    /// place.
+    pub fn enter(&mut self, vm: usize, vmid: u16, root: u64) {
         let pending = Pending::default();
         self.spaces.push(Space {
             vm,
             vmid,
-            vttbr,
+            root,
             pending,
             idle_whole: false,
         });
@@ -145,14 +147,9 @@ impl Protocol {
         self.spaces.retain(|space| space.vm != vm);
     }
 
-    /// What a CPU last wrote to `VTCR_EL2`, or 0.
-    pub fn vtcr(&self, cpu: u8) -> u64 {
-        self.cpus.of(cpu).vtcr
-    }
-
-    /// What a CPU's `VTTBR_EL2` holds.
-    pub fn vttbr(&self, cpu: u8) -> u64 {
-        self.cpus.of(cpu).vttbr
+    /// What a CPU last wrote to each register, or 0.
+    pub fn registers(&self, cpu: u8) -> Registers {
+        self.cpus.of(cpu).registers
     }
 
     /// Whether a CPU wrote a register and no `ISB` followed.
@@ -239,26 +236,28 @@ impl Protocol {
                 self.cpus.get(by).has_maintained = true;
                 Ok(())
             }
-            Event::WriteVtcr(value) => {
-                let cpu = self.cpus.get(by);
-                cpu.vtcr = value;
-                cpu.unsynchronized = true;
+            Event::WriteVtcr(value) | Event::WriteTcr(value) => {
+                self.registers_of(by).control = value;
                 Ok(())
             }
-            Event::WriteVttbr(value) => {
-                let cpu = self.cpus.get(by);
-                cpu.vttbr = value;
-                cpu.unsynchronized = true;
+            Event::WriteVttbr(value) | Event::WriteTtbr0(value) => {
+                self.registers_of(by).root = value;
+                Ok(())
+            }
+            Event::WriteMair(value) => {
+                self.registers_of(by).attributes = value;
                 Ok(())
             }
             Event::Release { .. } => self.release(tables),
-            Event::WriteTcr(_)
-            | Event::WriteTtbr0(_)
-            | Event::WriteMair(_)
-            | Event::Dirty { .. }
-            | Event::Allocate { .. }
-            | Event::AllocateFailed { .. } => Ok(()),
+            Event::Dirty { .. } | Event::Allocate { .. } | Event::AllocateFailed { .. } => Ok(()),
         }
+    }
+
+    /// A CPU writes one of these.
+    fn registers_of(&mut self, by: u8) -> &mut Registers {
+        let cpu = self.cpus.get(by);
+        cpu.unsynchronized = true;
+        &mut cpu.registers
     }
 
     /// The operation is over.

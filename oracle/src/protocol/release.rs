@@ -69,7 +69,7 @@ impl Protocol {
             );
             return Err(Finding::new(Class::StaleTlb, "F2", what).of(vm));
         }
-        if self.cpus.iter().any(|cpu| cpu.vttbr == space.vttbr) {
+        if self.cpus.iter().any(|cpu| cpu.registers.root == space.root) {
             let what = format!(
                 "the root table at {page:#x} goes back to the page source while VTTBR_EL2 holds it"
             );
