@@ -107,3 +107,26 @@ fn the_architecture_asks_for_no_exchange() {
     events.extend(invalidate(0));
     run(&mut observer, CHANGE, &events).unwrap();
 }
+
+#[test]
+fn an_access_may_have_updated_a_descriptor() {
+    let mut observer = mapped_on(&with_updates());
+    let (clean, old) = (page(GUEST) & !DIRTY | MODIFIER, page(GUEST) & !ACCESS_FLAG);
+    let mut events = top_up(&[POOL + 6 * PAGE, POOL + 7 * PAGE]);
+    events.extend([store(L3 + 16, 0, clean), store(L3 + 24, 0, old), ISHST]);
+    run(&mut observer, CHANGE, &events).unwrap();
+    let updated = |at, new| observer.clone().ledger.updated_by_hardware(at, new);
+    updated(L3 + 16, clean | DIRTY).unwrap();
+    updated(L3 + 24, page(GUEST)).unwrap();
+    assert_found(updated(L3, 0), Class::TornUpdate, "G3");
+    assert_found(updated(L3 + 24, old & !DIRTY), Class::TornUpdate, "G3");
+    assert_found(updated(SPARE, ACCESS_FLAG), Class::TornUpdate, "G3");
+    assert_found(updated(GUEST, 0), Class::UseAfterFree, "P1");
+    observer
+        .ledger
+        .updated_by_hardware(L3 + 24, page(GUEST))
+        .unwrap();
+    let mut events = vec![exchange(L3 + 24, page(GUEST), 0)];
+    events.extend(invalidate(3 * PAGE));
+    run(&mut observer, CHANGE, &events).unwrap();
+}

@@ -6,9 +6,10 @@ mod trace;
 use oracle::event::{Event, Record};
 use oracle::judge::Observer;
 use oracle::ledger::Work;
-use oracle::protocol::Discipline;
-use oracle::protocol::InPlace;
+use oracle::operation::Machine;
+use oracle::protocol::{Discipline, InPlace};
 use oracle::verdict::{Class, Finding};
+use trace::machines::{FLAGS, NOTHING, exchange, mapped_on, with_bbm, with_updates};
 use trace::*;
 
 const BLOCK_PA: u64 = 0x6000_0000;
@@ -17,7 +18,11 @@ const READ_ONLY: u64 = 1 << 7;
 
 /// [`mapped`], with a block of 2M at IPA 4M, and a cache that is full.
 fn with_block() -> Observer {
-    let mut observer = mapped();
+    with_block_on(&machine())
+}
+
+fn with_block_on(machine: &Machine) -> Observer {
+    let mut observer = mapped_on(machine);
     let mut events = top_up(&[POOL + 6 * PAGE, POOL + 7 * PAGE]);
     events.extend([store(L2 + 16, 0, block(BLOCK_PA)), ISHST]);
     run(&mut observer, CHANGE, &events).unwrap();
@@ -207,4 +212,145 @@ fn an_unlinked_table_gets_nothing_valid_until_it_is_invalidated() {
 #[test]
 fn an_empty_table_where_nothing_was_mapped_is_as_meant() {
     change(&[zero(SPARE), release_store(L2 + 8, 0, table(SPARE)), ISHST]).unwrap();
+}
+
+/// What split, and coalesce, may do in place on a machine of BBM level 2.
+const SPLITS: InPlace = InPlace {
+    splits: true,
+    ..NOTHING
+};
+const COALESCES: InPlace = InPlace {
+    coalesces: true,
+    ..NOTHING
+};
+
+/// The block's pages, of which this is the eighth, in a table that takes its place.
+fn split_in_place(eighth: u64) -> Vec<Event> {
+    let mut events = fill(&[]);
+    events[1 + 7] = store(SPARE + 8 * 7, 0, eighth);
+    events.push(release_store(L2 + 16, block(BLOCK_PA), table(SPARE)));
+    events.extend([ISHST, VMALLS12, ISH]);
+    events
+}
+
+#[test]
+fn a_split_in_place_is_the_old_meaning() {
+    let machine = with_bbm(2);
+    let split = |tail: &[Event]| {
+        let mut observer = with_block_on(&machine);
+        let events = [split_in_place(leaf(7)), tail.to_vec()].concat();
+        run_as(&mut observer, CHANGE, SPLITS, &events)
+    };
+    split(&[]).unwrap();
+    // And then one of its pages goes, or becomes another.
+    let mut gone = vec![store(SPARE + 8 * 7, leaf(7), 0)];
+    gone.extend(invalidate(BLOCK_IPA + 7 * PAGE));
+    split(&gone).unwrap();
+    let by_way_of = |between: u64| {
+        let mut tail = gone.clone();
+        tail.push(store(SPARE + 8 * 7, 0, between));
+        tail.push(store(SPARE + 8 * 7, between, 0));
+        tail.extend(invalidate(BLOCK_IPA + 7 * PAGE));
+        split(&tail)
+    };
+    by_way_of(leaf(7)).unwrap();
+    assert_found(by_way_of(leaf(8)), Class::TornUpdate, "G10");
+}
+
+#[test]
+fn a_coalesce_in_place_is_the_old_meaning() {
+    let machine = with_bbm(2);
+    let coalesce = |tail: &[Event]| {
+        let mut observer = with_block_on(&machine);
+        run_as(&mut observer, CHANGE, SPLITS, &split_in_place(leaf(7))).unwrap();
+        let mut events = vec![store(L2 + 16, table(SPARE), block(BLOCK_PA))];
+        events.extend([ISHST, VMALLS12, ISH, release(SPARE)]);
+        events.extend(tail);
+        run_as(&mut observer, Work::Other, COALESCES, &events)
+    };
+    coalesce(&[]).unwrap();
+    let replace = |other: u64| {
+        let mut tail = vec![store(L2 + 16, block(BLOCK_PA), 0)];
+        tail.extend(invalidate(BLOCK_IPA));
+        tail.extend([
+            store(L2 + 16, 0, block(other)),
+            store(L2 + 16, block(other), 0),
+        ]);
+        tail.extend(invalidate(BLOCK_IPA));
+        coalesce(&tail)
+    };
+    replace(BLOCK_PA).unwrap();
+    assert_found(replace(BLOCK_PA + (2 << 20)), Class::TornUpdate, "G10");
+}
+
+/// The first page's flags by way of others, in place.
+fn flags_by_way_of(machine: &Machine, between: u64, last: u64) -> Result<(), Finding> {
+    let mut events = top_up(&[POOL + 6 * PAGE, POOL + 7 * PAGE]);
+    events.extend([
+        exchange(L3, page(GUEST), between),
+        exchange(L3, between, last),
+    ]);
+    events.extend(invalidate(0));
+    run_as(&mut mapped_on(machine), CHANGE, FLAGS, &events)
+}
+
+#[test]
+fn flags_in_between_are_the_old_or_the_new_ones() {
+    let read_only = page(GUEST) & !READ_ONLY;
+    let never = read_only & !(1 << 6);
+    for between in [page(GUEST) | 1 << 55, read_only] {
+        flags_by_way_of(&machine(), between, read_only).unwrap();
+    }
+    let wrong = flags_by_way_of(&machine(), never, read_only);
+    assert_found(wrong, Class::TornUpdate, "G10");
+}
+
+#[test]
+fn what_hardware_sets_is_no_other_meaning() {
+    const ACCESS_FLAG: u64 = 1 << 10;
+    let read_only = page(GUEST) & !READ_ONLY;
+    let between = read_only & !ACCESS_FLAG;
+    flags_by_way_of(&with_updates(), between, read_only).unwrap();
+    let without = flags_by_way_of(&machine(), between, read_only);
+    assert_found(without, Class::TornUpdate, "G10");
+}
+
+/// An annotation.
+const MARK: u64 = 7 << 12 | 0b100;
+
+#[test]
+fn a_leaf_is_annotated_by_one_store() {
+    let annotate = |between: Option<u64>| {
+        let mut events = Vec::new();
+        let mut old = page(GUEST);
+        if let Some(between) = between {
+            events.push(store(L3, old, 0));
+            events.extend(invalidate(0));
+            events.push(store(L3, 0, between));
+            old = between;
+        }
+        events.push(store(L3, old, MARK));
+        events.extend(invalidate(0));
+        change(&events)
+    };
+    annotate(None).unwrap();
+    annotate(Some(page(GUEST))).unwrap();
+    let other = annotate(Some(page(GUEST + 2 * PAGE)));
+    assert_found(other, Class::TornUpdate, "G10");
+}
+
+#[test]
+fn a_table_of_marks_keeps_what_stays_mapped() {
+    // The block's first page is annotated, and the others stay.
+    let annotate = |filled: &[Event], late: &[Event]| {
+        let events = [filled, &break_block(), &[LINK], late, &[ISHST]].concat();
+        change_block(&[events])
+    };
+    let mut filled = fill(&[]);
+    filled[1] = store(SPARE, 0, MARK);
+    annotate(&filled, &[]).unwrap();
+    let mut marked = filled.clone();
+    marked[1 + 7] = store(SPARE + 8 * 7, 0, MARK);
+    let late = store(SPARE + 8 * 7, MARK, leaf(7));
+    assert_found(annotate(&marked, &[late]), Class::TornUpdate, "G10");
 }

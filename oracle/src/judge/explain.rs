@@ -2,7 +2,6 @@
 
 use super::Judge;
 use crate::model::Meaning;
-use crate::operation::{Operation, Outcome, Refusal};
 use crate::verdict::{
     Class, Finding, Guilty, Lookup, Reach, Verdict, Views, memory_word, prot_word,
 };
@@ -145,53 +144,5 @@ fn describe(meaning: Meaning) -> String {
         Meaning::Unmapped { fault_level } => format!("translation fault level={fault_level}"),
         Meaning::OutOfRange => "translation fault level=0, beyond the IPA size".into(),
         Meaning::NoVm => "the VM does not exist".into(),
-    }
-}
-
-/// The clause that decides an answer: the one behind the demanded refusal, else the
-/// one behind the refusal that was given without reason.
-pub(super) fn clause(operation: &Operation, demanded: Outcome, given: Outcome) -> &'static str {
-    match (demanded, given) {
-        (Outcome::Refused(refusal), _) => refusal_clause(operation, refusal),
-        (Outcome::NoPages { .. }, _) | (_, Outcome::NoPages { .. }) => match operation {
-            Operation::Unmap { .. } => "U6",
-            _ => "M14",
-        },
-        (Outcome::Freed { .. }, _) => "F3",
-        (Outcome::Done, Outcome::Refused(refusal)) => refusal_clause(operation, refusal),
-        (Outcome::Done | Outcome::Young(_) | Outcome::Entry { .. }, _) => "G1",
-    }
-}
-
-fn refusal_clause(operation: &Operation, refusal: Refusal) -> &'static str {
-    let unmap = matches!(operation, Operation::Unmap { .. });
-    let of = |map, other| if unmap { other } else { map };
-    match refusal {
-        Refusal::NoVm => match operation {
-            Operation::Access { .. } => "A1",
-            _ => of("M1", "U1"),
-        },
-        Refusal::Exists => "C1",
-        Refusal::IllegalConfiguration => "C2",
-        Refusal::NoMemory => "C3",
-        Refusal::Empty => of("M2", "U2"),
-        Refusal::Misaligned => of("M3", "U3"),
-        Refusal::Wraps => of("M4", "U4"),
-        Refusal::IpaRange => of("M5", "U5"),
-        Refusal::PaRange => "M6",
-        Refusal::BadAttributes => "M7",
-        Refusal::Denied => "M8",
-        Refusal::Dying => "D1",
-        Refusal::NotMapped => "Y2",
-        Refusal::BadOwner => "N1",
-        Refusal::Busy | Refusal::BadLevel => "B1",
-        Refusal::NothingBuilt => match operation {
-            Operation::Discard { .. } => "B4",
-            _ => "B3",
-        },
-        Refusal::NoPath => "B3",
-        Refusal::Mapped => "E4",
-        Refusal::CutsBlock => "E5",
-        Refusal::NotHere => "E",
     }
 }

@@ -17,27 +17,39 @@
 //! say differently is found there as well, and again before a difference in a
 //! translation is put down to the subject.
 
+mod caches;
+mod clauses;
 mod compare;
+mod conflict;
 mod contradiction;
+mod dirty;
+mod entries;
 mod explain;
+mod leaf;
 mod observer;
 mod registers;
+mod stored;
 mod whole;
 mod writers;
 
 use crate::event::{Event, Record};
-use crate::ledger::{Live, Place, State, Work, next_nonzero};
+use crate::ledger::{State, Work};
 use crate::model::{self, Model};
-use crate::operation::{AccessKind, Machine, Operation, Outcome};
+use crate::operation::{AccessKind, Action, Machine, Operation, Outcome};
 use crate::protocol::{Discipline, InPlace};
 use crate::regime::{Registers, Walker};
 use crate::verdict::{Class, Finding};
-use crate::walk::{Access, Answer, Entry, Memory, Why};
+use crate::walk::{Access, Answer, FaultKind, Memory, Why};
 
-pub use crate::regime::HCR;
+pub use crate::regime::{HCR, hcr};
+use caches::Caches;
 use compare::Views;
+use conflict::Conflict;
+use dirty::Told;
+use entries::Entries;
+use leaf::LeafFormat;
 pub use observer::Observer;
-use registers::{Register, Writes, check_leaf};
+use registers::{Register, Writes};
 use whole::View;
 use writers::Writers;
 
@@ -47,7 +59,8 @@ const FIRST_NUMBER: usize = 1;
 /// What a judged operation adds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judged {
-    /// The walker's answer of an access, with [`HCR`].
+    /// The walker's answer of an access, with [`hcr`]. Where it has an update that memory
+    /// does not hold yet, the caller is to store it, in the place of hardware.
     pub access: Option<Answer>,
     /// Translations that were compared.
     pub compared: u32,
@@ -68,6 +81,9 @@ pub struct Judge {
     vms: Vec<(usize, Registers)>,
     writes: Writes,
     writers: Writers,
+    caches: Caches,
+    told: Told,
+    conflict: Conflict,
     /// What the caller counts the next operation as.
     number: usize,
     /// The operation that is being judged, and whether the model has applied it.
@@ -103,6 +119,9 @@ impl Judge {
             writes: Writes::new(machine.regime, registers, &observer.protocol, 0, None),
             observer,
             writers: Writers::default(),
+            caches: Caches::new(&machine),
+            told: Told::default(),
+            conflict: Conflict::default(),
             number: FIRST_NUMBER,
             current: None,
         }
@@ -115,6 +134,7 @@ impl Judge {
         self.registers = registers(&self.model, &machine);
         let walker = Walker::new(&machine, &self.registers);
         self.observer.reset(&machine, walker);
+        self.caches = Caches::new(&machine);
         self.vms.clear();
         self.writers.reset();
         self.number = FIRST_NUMBER;
@@ -163,13 +183,16 @@ impl Judge {
         } else {
             self.observer.ledger.end_top_up()?;
         }
+        self.caches.end(operation, outcome, &self.model)?;
         let demanded = self.model.apply(operation, supply);
         self.current = Some((*operation, true));
         check_answer(operation, demanded, outcome)?;
+        self.told.end(operation.vm(), &self.model)?;
         self.follow(operation, outcome)?;
         let protocol = &self.observer.protocol;
         self.writes.end(operation, outcome, protocol)?;
         let judged = self.check_translations(operation, outcome, memory)?;
+        self.follow_access(operation, &judged);
         self.check_accounts(operation)?;
         Ok(judged)
     }
@@ -184,6 +207,8 @@ impl Judge {
         contradiction::check_counts(&self.observer.ledger)?;
         for &(vm, _) in &self.vms {
             self.compare_space(vm, memory)?;
+            self.entries()
+                .check_all(vm, self.observer.ledger.tables(), memory)?;
         }
         whole::compare_memory(self.observer.ledger.tables(), memory)
     }
@@ -220,6 +245,13 @@ impl Judge {
         View { machine, model, vm }
     }
 
+    fn entries(&self) -> Entries<'_> {
+        Entries {
+            model: &self.model,
+            format: LeafFormat::new(&self.machine),
+        }
+    }
+
     fn own_registers(&self, vm: usize) -> Option<Registers> {
         let own = self.vms.iter().find(|(number, _)| *number == vm);
         own.map(|&(_, registers)| registers)
@@ -234,22 +266,30 @@ impl Judge {
     fn begin(&mut self, operation: &Operation, cpu: u8) {
         let vm = operation.vm();
         let exists = self.model.exists(vm);
-        let work = match (operation, self.model.root_order()) {
-            (Operation::Create { .. }, Some(order)) if !exists => Work::Create { vm, order },
-            (Operation::Map { .. } | Operation::Unmap { .. }, _) if exists => Work::Change {
-                capacity: self.model.cache_capacity().unwrap_or_default().into(),
-            },
-            (Operation::Free { .. }, _) if exists => Work::Free { vm },
-            _ => Work::Other,
-        };
+        let work = self.work(operation, exists);
         let in_place = InPlace::of(operation, self.machine.bbm);
         self.observer.begin(work, in_place);
         self.writers.begin(self.number);
+        self.caches.begin();
+        self.told.begin();
+        self.conflict = Conflict::default();
         self.number = self.number.saturating_add(1);
         let own = self.own_registers(vm).map(|own| own.root);
         let regime = self.machine.regime;
         self.writes = Writes::new(regime, self.registers, &self.observer.protocol, cpu, own);
         self.current = Some((*operation, false));
+    }
+
+    fn work(&self, operation: &Operation, exists: bool) -> Work {
+        let vm = operation.vm();
+        match (operation, self.model.root_order()) {
+            (Operation::Create { .. }, Some(order)) if !exists => Work::Create { vm, order },
+            (Operation::Free { .. }, _) if exists => Work::Free { vm },
+            _ if exists && tops_up(operation) => Work::Change {
+                capacity: self.model.cache_capacity().unwrap_or_default().into(),
+            },
+            _ => Work::Other,
+        }
     }
 
     fn event(
@@ -262,36 +302,18 @@ impl Judge {
         let tables = self.observer.ledger.tables();
         self.writers.event(&record.event, tables);
         self.writes.event(operation, &record.event)?;
+        let tables = self.observer.ledger.tables();
+        self.caches.event(record, |at| tables.number(at).is_some());
+        self.told.event(&record.event);
         let live = self.observer.event(record)?;
+        let own = self.own_registers(operation.vm()).map(|own| own.root);
+        self.conflict.event(record, own, &self.observer.protocol);
+        self.check_exchange(operation, record, live)?;
         if let Some(live) = live {
-            self.check_leaves(&live)?;
+            self.check_leaves(operation, &live)?;
         }
         if tally.change.is_none() && self.changes(operation, &record.event) {
             tally.change = Some(record.event);
-        }
-        Ok(())
-    }
-
-    /// R4 and G7 for a descriptor that was stored, and for those in tables that it
-    /// linked.
-    fn check_leaves(&self, live: &Live) -> Result<(), Finding> {
-        let tables = self.observer.ledger.tables();
-        let check = |place: Place, descriptor| {
-            check_leaf(descriptor).map_err(|f| f.at(place.vm, place.ipa, 0))
-        };
-        if let Entry::Leaf { .. } = live.entry {
-            check(live.place, live.descriptor)?;
-        }
-        for &number in tables.joined() {
-            let level = tables.place(number).level;
-            let mut from = 0;
-            while let Some((index, descriptor)) = next_nonzero(tables.contents(number), from) {
-                from = index + 1;
-                if let Entry::Leaf { .. } = tables.entry(level, descriptor) {
-                    let at = tables.address(number) + 8 * index as u64;
-                    check(tables.entry_place(number, at), descriptor)?;
-                }
-            }
         }
         Ok(())
     }
@@ -312,9 +334,7 @@ impl Judge {
                 let state = tables.number(at).map(|number| tables.state(number));
                 state != Some(State::Cached)
             }
-            Event::Allocate { .. } => {
-                !matches!(operation, Operation::Map { .. } | Operation::Unmap { .. })
-            }
+            Event::Allocate { .. } => !tops_up(operation),
             Event::AllocateFailed { .. }
             | Event::Barrier(_)
             | Event::WriteVtcr(_)
@@ -322,6 +342,20 @@ impl Judge {
             | Event::WriteTcr(_)
             | Event::WriteTtbr0(_)
             | Event::WriteMair(_) => false,
+        }
+    }
+
+    /// Beside a Permission fault hardware may set the access flag, and need not.
+    fn follow_access(&mut self, operation: &Operation, judged: &Judged) {
+        let Operation::Access { vm, ipa, .. } = *operation else {
+            return;
+        };
+        if let Some(Answer::Fault(fault)) = judged.access
+            && fault.kind == FaultKind::Permission
+            && fault.permitted_update.is_none()
+            && self.machine.features.haf
+        {
+            self.model.hardware_made_young(vm, ipa);
         }
     }
 
@@ -334,6 +368,7 @@ impl Judge {
                 self.observer.protocol.leave(vm);
                 Ok(())
             }
+            (Operation::Conflict { vm }, Outcome::Done) => self.conflict.end(vm),
             _ => Ok(()),
         }
     }
@@ -376,10 +411,16 @@ impl Judge {
             walker: &walker,
             memory,
             tables_held: self.observer.ledger.held_by(vm),
-            rule: promise(operation, outcome),
+            rule: clauses::promise(operation, outcome),
         };
+        let entries = self.entries();
+        // An access changes no entry but as hardware does, which may be still to come.
+        let settled = !matches!(operation, Operation::Access { .. });
         for &ipa in self.model.edges() {
             judged.compared += views.compare_all(ipa, &mut judged.not_comparable)?;
+            if settled {
+                entries.check_at(vm, ipa, &walker, memory)?;
+            }
         }
         if let (Operation::Access { ipa, kind, .. }, Outcome::Done) = (*operation, outcome) {
             let access = match kind {
@@ -406,36 +447,32 @@ impl Judge {
     }
 }
 
-/// The clause that says what addresses mean after an operation.
-fn promise(operation: &Operation, outcome: Outcome) -> &'static str {
-    match (operation, outcome) {
-        (_, Outcome::Refused(_)) => "G2",
-        (Operation::Create { .. }, _) => "C4",
-        (Operation::Map { .. }, Outcome::NoPages { .. }) => "M14",
-        (Operation::Map { .. }, _) => "M15",
-        (Operation::Unmap { .. }, Outcome::NoPages { .. }) => "U6",
-        (Operation::Unmap { .. }, _) => "U7",
-        (Operation::Free { .. }, _) => "F2",
-        (Operation::Access { .. }, _) => "A3",
-        _ => "G1",
-    }
+/// P2.
+fn tops_up(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Map { .. }
+            | Operation::Unmap { .. }
+            | Operation::Protect { .. }
+            | Operation::Annotate { .. }
+            | Operation::Build { .. }
+            | Operation::Range {
+                action: Action::Split,
+                ..
+            }
+    )
 }
 
-/// G2, M14, U6.
+/// G2, and what each page need's clause says of nothing done.
 fn check_refused(operation: &Operation, outcome: Outcome, tally: &Tally) -> Result<(), Finding> {
-    let rule = match (outcome, operation) {
-        (Outcome::Refused(_), _) => "G2",
-        (Outcome::NoPages { done: 0, .. }, Operation::Unmap { .. }) => "U6",
-        (Outcome::NoPages { done: 0, .. }, _) => "M14",
-        _ => return Ok(()),
-    };
-    match tally.change {
-        None => Ok(()),
-        Some(event) => {
+    let rule = clauses::nothing_changed(operation, outcome);
+    match (rule, tally.change) {
+        (Some(rule), Some(event)) => {
             let what = format!("the operation answers {outcome:?}, and has done {event:x?}");
             let finding = Finding::new(Class::PartialOnError, rule, what);
             Err(finding.of(operation.vm()))
         }
+        _ => Ok(()),
     }
 }
 
@@ -443,7 +480,7 @@ fn check_answer(operation: &Operation, demanded: Outcome, outcome: Outcome) -> R
     if demanded == outcome {
         return Ok(());
     }
-    let rule = explain::clause(operation, demanded, outcome);
+    let rule = clauses::of_answer(operation, demanded, outcome);
     let what = format!("the answer is {outcome:?}, and must be {demanded:?}");
     let finding = Finding::new(Class::ReturnValue, rule, what).of(operation.vm());
     Err(finding.differs("answer", format!("{demanded:?}"), format!("{outcome:?}")))

@@ -1,48 +1,12 @@
-//! What an operation may write to `VTCR_EL2` and `VTTBR_EL2`, and to a leaf's
-//! attribute bits (sections A and R, C4, F2, G8).
+//! What an operation may write to `VTCR_EL2` and `VTTBR_EL2` (sections A and R, C4, D2,
+//! F2, G8).
 
 use crate::event::Event;
 use crate::model::own::is_own;
-use crate::operation::{Operation, Outcome, Regime};
+use crate::operation::{Action, Operation, Outcome, Regime};
 use crate::protocol::Protocol;
 use crate::regime::Registers;
 use crate::verdict::{Class, Finding};
-
-/// Attribute bits of a leaf that are always 0: 63:55, 53:48 (bits 49:48 are no
-/// address without DS, 53 is half of XN) and 11.
-const LEAF_ZERO: u64 = 0xffbf_0000_0000_0800;
-
-const ACCESS_FLAG: u64 = 1 << 10;
-
-/// MemAttr and SH.
-const MEMORY_TYPE: u64 = 0b1111 << 2 | 0b11 << 8;
-const NORMAL: u64 = 0b1111 << 2 | 0b11 << 8;
-const DEVICE: u64 = 0b0001 << 2;
-
-/// R4 and G7, for a leaf that was stored to a table.
-pub(super) fn check_leaf(descriptor: u64) -> Result<(), Finding> {
-    let wrong = |rule, why: String| {
-        let what = format!("the leaf descriptor {descriptor:#x} {why}");
-        Err(Finding::new(Class::WrongAttributes, rule, what))
-    };
-    if descriptor & LEAF_ZERO != 0 {
-        return wrong(
-            "R4",
-            format!("has attribute bits {:#x} set", descriptor & LEAF_ZERO),
-        );
-    }
-    if descriptor & ACCESS_FLAG == 0 {
-        return wrong("G7", "has AF = 0".into());
-    }
-    if ![NORMAL, DEVICE].contains(&(descriptor & MEMORY_TYPE)) {
-        let (mem_attr, sh) = (descriptor >> 2 & 0b1111, descriptor >> 8 & 0b11);
-        return wrong(
-            "R4",
-            format!("has MemAttr {mem_attr:#06b} and SH {sh:#04b}"),
-        );
-    }
-    Ok(())
-}
 
 /// A register that stands for an address space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,8 +168,8 @@ impl Writes {
     }
 
     fn check_root(&self, operation: &Operation, write: Write) -> Result<(), Finding> {
-        let free = matches!(operation, Operation::Free { .. });
-        if write.value == self.before.root || free && write.value == 0 {
+        let goes = destroys(operation).is_some();
+        if write.value == self.before.root || goes && write.value == 0 {
             return Ok(());
         }
         self.check(write, self.own.unwrap_or_default())
@@ -216,7 +180,7 @@ impl Writes {
         if is_own(self.regime) { "E2" } else { "A2" }
     }
 
-    /// A2, F2, G8, E2: the state on return.
+    /// A2, D2, F2, G8, E2: the state on return.
     pub(super) fn end(
         &self,
         operation: &Operation,
@@ -228,11 +192,12 @@ impl Writes {
                 self.check_load(own, protocol)?;
                 (self.load_rule(), own)
             }
-            (Operation::Free { .. }, _, Some(own)) if self.before.root == own => {
-                if is_own(self.regime) {
+            (_, Outcome::Done | Outcome::Freed { .. }, Some(own)) if self.before.root == own => {
+                let gone = destroys(operation);
+                if gone.is_some() && is_own(self.regime) {
                     self.check_synchronized(protocol)?;
                 }
-                ("F2", 0)
+                gone.map_or(("G8", own), |rule| (rule, 0))
             }
             _ => ("G8", self.before.root),
         };
@@ -263,6 +228,18 @@ impl Writes {
         let (root, _) = Register::Root.of(self.regime);
         let what = format!("no ISB follows the last write of {root} or a register with it");
         Err(Finding::new(Class::Barrier, self.load_rule(), what))
+    }
+}
+
+/// The clause by which `VTTBR_EL2` must not hold the VM any more.
+fn destroys(operation: &Operation) -> Option<&'static str> {
+    match operation {
+        Operation::Free { .. } => Some("F2"),
+        Operation::Range {
+            action: Action::Destroy,
+            ..
+        } => Some("D2"),
+        _ => None,
     }
 }
 

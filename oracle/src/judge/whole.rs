@@ -9,7 +9,7 @@ use crate::operation::Machine;
 use crate::ranges::{Meaning, Range};
 use crate::regime::Walker;
 use crate::verdict::{Class, Finding, Reach, permissions, prot_word};
-use crate::walk::Memory;
+use crate::walk::{FaultKind, Memory};
 
 use super::compare::{holds, reported, wrong_pa};
 use super::contradiction::Tree;
@@ -148,6 +148,21 @@ fn check_piece(view: View<'_>, piece: &Piece) -> Result<(), Finding> {
     match (run, range.map(|range| (range.ipa, range.meaning))) {
         (None, None) => Ok(()),
         (Some(_), None) => finding(Class::LostMapping, "are not mapped".into()),
+        (
+            Some(Run {
+                accessible: false, ..
+            }),
+            Some((_, meaning)),
+        ) => match meaning {
+            Meaning::Fault {
+                kind: FaultKind::AccessFlag,
+                ..
+            } => Ok(()),
+            other => finding(
+                Class::WrongFault,
+                format!("must take an access flag fault, and mean {other:x?}"),
+            ),
+        },
         (_, Some((_, Meaning::Fault { kind, level }))) => finding(
             Class::WrongFault,
             format!("take a {kind:?} fault at level {level}"),

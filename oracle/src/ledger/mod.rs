@@ -194,6 +194,23 @@ impl Ledger {
         }
     }
 
+    /// An access made hardware change a descriptor by itself (H1, H2), of which no event
+    /// tells.
+    ///
+    /// # Errors
+    /// The descriptor is in no table that walkers can reach, or hardware makes no such
+    /// change.
+    pub fn updated_by_hardware(&mut self, at: u64, new: u64) -> Result<(), Finding> {
+        let number = self.used_page(at, 8, "updates")?;
+        let place = self.tables.entry_place(number, at);
+        let before = self.tables.store(number, at, new);
+        let format = self.tables.format();
+        if self.is_live(number) && format.hardware_may_make(place.level, before, new) {
+            return Ok(());
+        }
+        Err(unseen_store(place, at, before, new))
+    }
+
     /// The operation is over.
     ///
     /// # Errors

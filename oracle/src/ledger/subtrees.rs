@@ -52,14 +52,17 @@ impl Ledger {
                 }
             }
         }
-        match (self.built.linked, self.built.discarded) {
-            (Some(vm), _) => self.nothing_is_built(vm, "B3", "was linked"),
-            (None, Some(vm)) => self.nothing_is_built(vm, "B4", "went back"),
-            (None, None) => Ok(()),
+        match (self.built.linked, self.built.discarded, self.work) {
+            (Some(vm), ..) => self.nothing_is_built(vm, "B3", "a table that was built is linked"),
+            (_, Some(vm), _) => self.nothing_is_built(vm, "B4", "a table that was built went back"),
+            (.., Work::Free { vm }) if self.root(vm).is_none() => {
+                self.nothing_is_built(vm, "B4", "the VM is gone")
+            }
+            _ => Ok(()),
         }
     }
 
-    fn nothing_is_built(&self, vm: usize, rule: &'static str, verb: &str) -> Result<(), Finding> {
+    fn nothing_is_built(&self, vm: usize, rule: &'static str, why: &str) -> Result<(), Finding> {
         let built = |&&number: &&usize| {
             let of_vm = self.tables.place(number).vm == vm;
             of_vm && self.tables.state(number) == State::Built
@@ -68,8 +71,7 @@ impl Ledger {
             None => Ok(()),
             Some(&number) => {
                 let page = self.tables.address(number);
-                let what =
-                    format!("a table that was built {verb}, and the one at {page:#x} was left out");
+                let what = format!("{why}, and the one that was built at {page:#x} is left");
                 Err(Finding::new(Class::Leak, rule, what).of(vm))
             }
         }

@@ -72,7 +72,7 @@ impl Content {
         }
     }
 
-    pub(super) fn leaf(self) -> Option<LeafContent> {
+    pub(crate) fn leaf(self) -> Option<LeafContent> {
         match self {
             Content::Leaf(leaf) => Some(leaf),
             Content::Softened(_) | Content::Annotation { .. } => None,
@@ -119,7 +119,7 @@ impl Stretch {
     }
 
     /// What an entry that began at `ipa` would hold, an IPA in it.
-    pub(super) fn content_at(&self, ipa: u64) -> Content {
+    pub(crate) fn content_at(&self, ipa: u64) -> Content {
         self.content.advanced(ipa - self.ipa)
     }
 

@@ -237,6 +237,19 @@ impl Model {
         self.vm(vm).map_or(&[], |vm| &vm.space.stretches)
     }
 
+    /// Those of them that a range overlaps, as they are, not cut to the range.
+    pub(crate) fn stretches_within(&self, vm: usize, from: u64, to: u64) -> &[Stretch] {
+        let space = self.vm(vm).map(|vm| &vm.space);
+        space.map_or(&[], |space| &space.stretches[space.overlapping(from, to)])
+    }
+
+    /// The bytes that an entry of a level of the tables covers; 0 where the machine's
+    /// configuration is illegal.
+    pub(crate) fn entry_bytes(&self, level: i8) -> u64 {
+        let bytes = |configuration: Configuration| configuration.entry_bytes(level);
+        self.configuration.map_or(0, bytes)
+    }
+
     /// H3: first IPA and bytes of each leaf that the last operation had to tell the dirty
     /// log, ascending.
     pub fn dirty(&self) -> impl Iterator<Item = (u64, u64)> {

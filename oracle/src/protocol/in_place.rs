@@ -15,6 +15,10 @@ const FLAGS: u64 = 0b11 << 6 | 0b11 << 53 | ACCESS_FLAG | MODIFIER;
 /// Bits 58:55, which no TLB holds.
 const SOFTWARE: u64 = 0b1111 << 55;
 
+/// What a block and the parts of it need not share: it is young if one of them is, and
+/// the contiguous bit says nothing of one leaf.
+const RESIZED: u64 = ACCESS_FLAG | CONTIGUOUS;
+
 /// The changes in place that one operation may make.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InPlace {
@@ -83,7 +87,10 @@ impl InPlace {
         match (old.entry(format), new.entry(format)) {
             (Entry::Leaf { .. }, Entry::Leaf { .. }) => {
                 let changed = format.attributes(old.descriptor ^ new.descriptor);
-                let ignored = self.changeable() | format.hardware_bits(old.descriptor);
+                let mut ignored = self.changeable() | format.hardware_bits(old.descriptor);
+                if old.place.level != new.place.level {
+                    ignored |= RESIZED;
+                }
                 !bbm::is_moved(format, old, new) && changed & !ignored == 0
             }
             (Entry::Table { .. }, Entry::Table { .. }) => old.place != new.place,
@@ -92,15 +99,14 @@ impl InPlace {
     }
 }
 
-/// Whether a table of `level` at `page` maps what a block with these attributes maps to
-/// memory from `pa` on. The access flag and the dirty state may differ: hardware sets
-/// them, and a block is young or dirty if one of its parts was.
+/// Whether a table of `level` at `page` maps all that a block with these attributes maps
+/// to memory from `pa` on.
 fn maps_alike(page: u64, level: i8, pa: u64, block: u64, tables: &Tables) -> bool {
     let Some(number) = tables.number(page) else {
         return false;
     };
     let (format, bytes) = (tables.format(), tables.format().entry_bytes(level));
-    let ignored = ACCESS_FLAG | CONTIGUOUS | format.hardware_bits(block);
+    let ignored = RESIZED | format.hardware_bits(block);
     let mut entries = tables.contents(number).iter().zip(0..);
     entries.all(|(&descriptor, index)| {
         let wanted = pa.wrapping_add(index * bytes);

@@ -17,6 +17,7 @@ mod in_place;
 mod invalidate;
 mod levels;
 mod lines;
+mod maintenance;
 mod operand;
 mod pending;
 mod release;
@@ -36,6 +37,7 @@ use groups::Groups;
 use half_done::HalfDone;
 pub use in_place::InPlace;
 use lines::Lines;
+pub(crate) use maintenance::{Maintenance, Ranges};
 pub use operand::{Encoding, Hint, Operand};
 use pending::{Pending, Time};
 use store::Store;
@@ -281,10 +283,13 @@ impl Protocol {
             return Err(finding.at(place.vm, place.ipa, bytes));
         }
         Protocol::published(self.lines.publish_all(tables), tables)?;
-        if self.discipline == Discipline::Contract {
-            self.groups.end(tables)?;
-        }
+        self.groups.end(tables)?;
         self.half_done.end(ledger)
+    }
+
+    /// Section O is the contract's; the walker knows what the architecture leaves open.
+    fn judges_groups(&self) -> bool {
+        self.hints && self.discipline == Discipline::Contract
     }
 
     /// A root is complete: walkers find it in memory.

@@ -21,6 +21,22 @@ impl Protocol {
         Ok(())
     }
 
+    /// D3: an invalidation of the VM's whole VMID is complete, whether or not the operation
+    /// took anything away. To be asked when it is over.
+    ///
+    /// # Errors
+    /// There was none, or no `DSB ISH` followed.
+    pub fn whole_vmid_is_invalidated(&mut self, vm: usize) -> Result<(), Finding> {
+        self.whole_was_needed(vm);
+        match self.spaces.iter().find(|space| space.vm == vm) {
+            Some(space) if !space.pending.whole_vmid_done() => {
+                let what = format!("no TLBI VMALLS12E1IS for VMID {} is complete", space.vmid);
+                Err(Finding::new(Class::StaleTlb, "D3", what).of(vm))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// F2 asks for an invalidation of the whole VMID whether or not anything was mapped.
     fn whole_was_needed(&mut self, vm: usize) {
         if let Some(space) = self.spaces.iter_mut().find(|space| space.vm == vm)

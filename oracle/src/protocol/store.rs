@@ -87,7 +87,7 @@ impl Protocol {
 
     /// O1 for a leaf that is made.
     fn hint(&mut self, at: u64, place: Place, leaf: u64, tables: &Tables) -> Result<(), Finding> {
-        if !self.hints || leaf & CONTIGUOUS == 0 {
+        if !self.judges_groups() || leaf & CONTIGUOUS == 0 {
             return Ok(());
         }
         if tables.format().group_bits(place.level).is_none() {
@@ -178,14 +178,14 @@ impl Protocol {
     }
 
     fn broken(&mut self, by: u8, in_place: bool, tables: &Tables) {
-        let format = tables.format();
+        let (format, in_groups) = (tables.format(), self.judges_groups());
         for broken in tables.broken() {
             let mut spaces = self.spaces.iter_mut();
             let Some(space) = spaces.find(|space| space.vm == broken.place.vm) else {
                 continue;
             };
             let mut group = None;
-            if self.hints && !broken.table {
+            if in_groups && !broken.table {
                 group = groups::region(format, broken.place, broken.descriptor);
             }
             if group.is_some() {
@@ -247,7 +247,7 @@ impl Protocol {
     /// O2: nothing is made in a contiguous group of which a TLB may hold other members.
     fn may_join(&self, place: Place, tables: &Tables) -> Result<(), Finding> {
         let format = tables.format();
-        let mut spaces = self.spaces.iter().filter(|_| self.hints);
+        let mut spaces = self.spaces.iter().filter(|_| self.judges_groups());
         let (Some(space), Some((start, bytes))) = (
             spaces.find(|space| space.vm == place.vm),
             groups::region(format, place, CONTIGUOUS),
@@ -304,7 +304,7 @@ impl Protocol {
         }
         self.half_done.linked(by, release, tables, &self.cpus)?;
         joined.try_for_each(|&number| self.is_clean(tables, number))?;
-        if self.hints {
+        if self.judges_groups() {
             self.hints_below(tables)?;
         }
         Ok(())

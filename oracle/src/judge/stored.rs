@@ -1,0 +1,135 @@
+//! Descriptors that an operation stored where walkers find them: how (H4), and what their
+//! leaves must say and wait for (R4, G7, K1, K2).
+
+use super::Judge;
+use super::caches::{Caches, Stored};
+use super::leaf::{self, LeafFormat};
+use crate::event::{Event, Record};
+use crate::ledger::{Live, Place, next_nonzero};
+use crate::model::Model;
+use crate::operation::{EntryContent, LeafContent, Operation};
+use crate::verdict::{Class, Finding};
+use crate::walk::Entry;
+
+impl Judge {
+    /// H4, where hardware sets access flags. Nothing is told when a VM is freed, so that
+    /// what hardware left is of no concern.
+    pub(super) fn check_exchange(
+        &self,
+        operation: &Operation,
+        record: &Record,
+        live: Option<Live>,
+    ) -> Result<(), Finding> {
+        if !self.machine.features.haf || matches!(operation, Operation::Free { .. }) {
+            return Ok(());
+        }
+        let tables = self.observer.ledger.tables();
+        let place = match (record.event, live) {
+            (Event::Store { .. }, Some(live)) if live.changed => {
+                let was = tables.entry(live.place.level, live.old);
+                (was != Entry::Invalid).then_some(live.place)
+            }
+            (Event::Zero { .. }, _) => tables.broken().first().map(|broken| broken.place),
+            _ => None,
+        };
+        let Some(place) = place else { return Ok(()) };
+        let what = format!(
+            "a valid level {} descriptor changes by a plain store, though hardware sets flags",
+            place.level
+        );
+        Err(Finding::new(Class::TornUpdate, "H4", what).at(place.vm, place.ipa, 0))
+    }
+
+    /// R4, G7, K1 and K2 for a descriptor that was stored, and for those in tables that
+    /// it linked.
+    pub(super) fn check_leaves(
+        &mut self,
+        operation: &Operation,
+        live: &Live,
+    ) -> Result<(), Finding> {
+        let Judge {
+            machine,
+            model,
+            observer,
+            caches,
+            ..
+        } = self;
+        let tables = observer.ledger.tables();
+        let check = Check {
+            operation,
+            model,
+            format: LeafFormat::new(machine),
+        };
+        if let Entry::Leaf { pa } = live.entry {
+            check.leaf(live.place, live.descriptor, pa, caches)?;
+        }
+        for &number in tables.joined() {
+            let level = tables.place(number).level;
+            let mut from = 0;
+            while let Some((index, descriptor)) = next_nonzero(tables.contents(number), from) {
+                from = index + 1;
+                if let Entry::Leaf { pa } = tables.entry(level, descriptor) {
+                    let at = tables.address(number) + 8 * index as u64;
+                    check.leaf(tables.entry_place(number, at), descriptor, pa, caches)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What leaves that an operation stored are held against.
+struct Check<'a> {
+    operation: &'a Operation,
+    model: &'a Model,
+    format: LeafFormat,
+}
+
+impl Check<'_> {
+    fn leaf(
+        &self,
+        place: Place,
+        descriptor: u64,
+        pa: u64,
+        caches: &mut Caches,
+    ) -> Result<(), Finding> {
+        let bytes = self.model.entry_bytes(place.level);
+        let old = || match self.model.entry(place.vm, place.ipa) {
+            Some((level, EntryContent::Leaf(leaf))) => Some((level, leaf)),
+            _ => None,
+        };
+        let stored = Stored {
+            ipa: place.ipa,
+            bytes,
+            leaf: self.format.content(descriptor, pa),
+        };
+        let checked = self.format.check(place.level, descriptor);
+        let checked = checked.and_then(|()| self.young(descriptor, &stored, place.level, old));
+        let checked = checked.and_then(|()| {
+            let old = || old().map(|(_, leaf)| leaf);
+            caches.stored(self.operation, &stored, old)
+        });
+        checked.map_err(|finding| finding.at(place.vm, place.ipa, 0))
+    }
+
+    /// G7: parts of a block that is split are what it was.
+    fn young(
+        &self,
+        descriptor: u64,
+        stored: &Stored,
+        level: i8,
+        old: impl Fn() -> Option<(i8, LeafContent)>,
+    ) -> Result<(), Finding> {
+        let makes = matches!(
+            self.operation,
+            Operation::Map { .. } | Operation::Link { .. }
+        );
+        if stored.leaf.young || !makes {
+            return Ok(());
+        }
+        match old() {
+            Some((block, leaf)) if block < level && !leaf.young => Ok(()),
+            _ => leaf::check_young(descriptor),
+        }
+    }
+}
