@@ -24,6 +24,14 @@ pub enum Regime {
     Aarch32Hyp,
 }
 
+impl Regime {
+    /// Whether its tables are a hypervisor's own, not a guest's: there is one address
+    /// space, and no second stage.
+    pub const fn is_own(self) -> bool {
+        matches!(self, Regime::El2 | Regime::Aarch32Hyp)
+    }
+}
+
 /// The machine and the environment that a sequence runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Machine {

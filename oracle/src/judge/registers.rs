@@ -2,7 +2,6 @@
 //! F2, G8).
 
 use crate::event::Event;
-use crate::model::own::is_own;
 use crate::operation::{Action, Operation, Outcome, Regime};
 use crate::protocol::Protocol;
 use crate::regime::Registers;
@@ -137,7 +136,7 @@ impl Writes {
             let what = format!("{name} is written with {:#x} {why}", write.value);
             Err(Finding::new(Class::Register, rule, what))
         };
-        if write.of_own != is_own(self.regime) {
+        if write.of_own != self.regime.is_own() {
             let other = if write.of_own {
                 Regime::El2
             } else {
@@ -177,7 +176,7 @@ impl Writes {
 
     /// The clause behind what an access loads, and the free of an own space.
     const fn load_rule(&self) -> &'static str {
-        if is_own(self.regime) { "E2" } else { "A2" }
+        if self.regime.is_own() { "E2" } else { "A2" }
     }
 
     /// A2, D2, F2, G8, E2: the state on return.
@@ -194,7 +193,7 @@ impl Writes {
             }
             (_, Outcome::Done | Outcome::Freed { .. }, Some(own)) if self.before.root == own => {
                 let gone = destroys(operation);
-                if gone.is_some() && is_own(self.regime) {
+                if gone.is_some() && self.regime.is_own() {
                     self.check_synchronized(protocol)?;
                 }
                 gone.map_or(("G8", own), |rule| (rule, 0))

@@ -229,7 +229,7 @@ impl Model {
             pages_only: mapping.pages_only,
         };
         let space = &mut self.vms[index].space;
-        if own::is_own(self.machine.regime) {
+        if self.machine.regime.is_own() {
             own::check_attributes(mapping.prot, mapping.memory)?;
             if !space.agrees_with(&wanted) {
                 return Err(Refusal::Mapped);
@@ -244,7 +244,7 @@ impl Model {
     fn unmap(&mut self, vm: usize, range: Range, pages: u32) -> Result<Outcome, Refusal> {
         let index = self.alive_with(vm, range)?;
         let space = &mut self.vms[index].space;
-        if own::is_own(self.machine.regime) && space.is_cut_by(range.ipa, range.end()) {
+        if self.machine.regime.is_own() && space.is_cut_by(range.ipa, range.end()) {
             return Err(Refusal::CutsBlock);
         }
         Ok(space.unmap(range.ipa, range.end(), pages, &mut self.effects))

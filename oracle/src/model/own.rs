@@ -53,15 +53,10 @@ pub fn ttbr0(configuration: &Configuration, root_pa: u64) -> Option<u64> {
 /// A machine on which hardware sets no flags: E2 has HA = HD = 0.
 pub(super) fn machine(machine: &Machine) -> Machine {
     let mut machine = *machine;
-    if is_own(machine.regime) {
+    if machine.regime.is_own() {
         (machine.features.haf, machine.features.dbm) = (false, false);
     }
     machine
-}
-
-/// Whether the tables are a hypervisor's own, not a guest's.
-pub(crate) const fn is_own(regime: Regime) -> bool {
-    matches!(regime, Regime::El2 | Regime::Aarch32Hyp)
 }
 
 /// Section E: what the regime does not have.
@@ -75,7 +70,7 @@ pub(crate) fn is_here(regime: Regime, operation: &Operation) -> bool {
             | Operation::Access { .. }
             | Operation::Leaf { .. }
     );
-    !is_own(regime) || has && operation.vm() == OWN
+    !regime.is_own() || has && operation.vm() == OWN
 }
 
 /// E4, in the place of M7.

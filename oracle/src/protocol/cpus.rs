@@ -23,6 +23,20 @@ pub(super) struct Cpu {
     pub(super) has_maintained: bool,
     /// It invalidated, and no `ISB` followed.
     pub(super) has_invalidated: bool,
+    /// How far it is with its invalidations, where its own TLB counts (E6).
+    pub(super) own_tlb: OwnTlb,
+}
+
+/// What the instructions that follow may still be translated by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum OwnTlb {
+    /// What the tables say.
+    #[default]
+    Clean,
+    /// What a `TLBI` invalidates that no `DSB ISH` has completed.
+    Invalidating,
+    /// The same until an `ISB`.
+    Completed,
 }
 
 /// The CPUs, as far as they have done anything.

@@ -3,10 +3,12 @@
 //! It leaves out when they are ordered and complete: see `pending`.
 
 use super::Protocol;
+use super::cpus::OwnTlb;
 use super::operand::Operand;
 use crate::event::Tlbi;
 use crate::ledger::Format;
 use crate::operation::Regime;
+use crate::regime::Registers;
 use crate::verdict::{Class, Finding};
 
 /// `VTCR_EL2.VS`.
@@ -33,7 +35,7 @@ impl Protocol {
     /// What a `TLBI` concerns.
     fn reach(&self, operation: Tlbi, operand: u64) -> Reach {
         let encoding = &self.encoding;
-        let guests = !self.is_hypervisors_own();
+        let guests = !self.regime.is_own();
         match operation {
             Tlbi::Ipas2e1is if guests => Reach::Addresses(encoding.by_ipa(operand)),
             Tlbi::Ripas2e1is if guests => Reach::Addresses(encoding.range(operand)),
@@ -51,12 +53,6 @@ impl Protocol {
         }
     }
 
-    /// Whether the tables are EL2's own or Hyp mode's: there is no VMID, and no second
-    /// stage.
-    pub(super) fn is_hypervisors_own(&self) -> bool {
-        matches!(self.regime, Regime::El2 | Regime::Aarch32Hyp)
-    }
-
     pub(super) fn tlbi(
         &mut self,
         by: u8,
@@ -65,7 +61,7 @@ impl Protocol {
         format: &Format,
     ) -> Result<(), Finding> {
         let reach = self.reach(operation, operand);
-        let own_regime = self.is_hypervisors_own();
+        let own_regime = self.regime.is_own();
         let cpu = self.cpus.get(by);
         if matches!(operation, Tlbi::Ripas2e1is | Tlbi::Rvae2is) && !self.tlb_range {
             let what = "a TLBI by range is UNDEFINED on a machine without FEAT_TLBIRANGE";
@@ -77,8 +73,12 @@ impl Protocol {
         }
         cpu.has_maintained = true;
         cpu.has_invalidated = true;
-        let wide = self.vmid16 && cpu.registers.control & VS != 0;
-        let vmid = (cpu.registers.root >> 48) as u16 & if wide { 0xffff } else { 0xff };
+        if own_regime {
+            cpu.own_tlb = OwnTlb::Invalidating;
+        }
+        let Registers { control, root, .. } = cpu.registers;
+        let wide = self.vmid16 && control & VS != 0;
+        let vmid = (root >> 48) as u16 & if wide { 0xffff } else { 0xff };
         let (now, cpus) = (self.now, &self.cpus);
         let mut useful = false;
         for space in &mut self.spaces {

@@ -31,7 +31,7 @@ use crate::regime::Registers;
 use crate::verdict::{Class, Finding};
 
 pub use bbm::Discipline;
-use cpus::Cpus;
+use cpus::{Cpus, OwnTlb};
 use explain::{located, name};
 use groups::Groups;
 use half_done::HalfDone;
@@ -131,10 +131,10 @@ impl Protocol {
         self.discipline = discipline;
     }
 
-    /// A VM exists now, with the `VTTBR_EL2` that stands for it, or the register in its
-    /// place.
+    /// A VM exists now, with the `VTTBR_EL2` that stands for it. In a regime of the
+    /// hypervisor's own that is its `TTBR0_EL2`, and there is no VMID.
     pub fn enter(&mut self, vm: usize, vmid: u16, root: u64) {
-        let pending = Pending::default();
+        let pending = Pending::new(self.regime.is_own());
         self.spaces.push(Space {
             vm,
             vmid,
@@ -149,7 +149,7 @@ impl Protocol {
         self.spaces.retain(|space| space.vm != vm);
     }
 
-    /// What a CPU last wrote to each register, or 0.
+    /// What a CPU last wrote to each register of this regime, or 0.
     pub fn registers(&self, cpu: u8) -> Registers {
         self.cpus.of(cpu).registers
     }
@@ -164,10 +164,15 @@ impl Protocol {
         self.needless
     }
 
-    /// An operation starts, which may change live descriptors as `in_place` says. What
-    /// the last one invalidated is settled.
+    /// An operation starts, which may change live descriptors as `in_place` says; in a
+    /// regime of the hypervisor's own none does (E4). What the last one invalidated is
+    /// settled.
     pub fn begin(&mut self, in_place: InPlace) {
-        self.in_place = in_place;
+        self.in_place = if self.regime.is_own() {
+            InPlace::default()
+        } else {
+            in_place
+        };
         self.now = 0;
         self.cpus.begin();
         self.half_done.begin();
@@ -239,27 +244,15 @@ impl Protocol {
                 Ok(())
             }
             Event::WriteVtcr(value) | Event::WriteTcr(value) => {
-                self.registers_of(by).control = value;
-                Ok(())
+                self.write(by, |registers| registers.control = value)
             }
             Event::WriteVttbr(value) | Event::WriteTtbr0(value) => {
-                self.registers_of(by).root = value;
-                Ok(())
+                self.write(by, |registers| registers.root = value)
             }
-            Event::WriteMair(value) => {
-                self.registers_of(by).attributes = value;
-                Ok(())
-            }
+            Event::WriteMair(value) => self.write(by, |registers| registers.attributes = value),
             Event::Release { .. } => self.release(tables),
             Event::Dirty { .. } | Event::Allocate { .. } | Event::AllocateFailed { .. } => Ok(()),
         }
-    }
-
-    /// A CPU writes one of these.
-    fn registers_of(&mut self, by: u8) -> &mut Registers {
-        let cpu = self.cpus.get(by);
-        cpu.unsynchronized = true;
-        &mut cpu.registers
     }
 
     /// The operation is over.
@@ -275,6 +268,10 @@ impl Protocol {
                 let what = format!("on return, {}: {why}", name(&item));
                 return Err(located(Finding::new(class, "G3", what), &item, tables));
             }
+        }
+        if self.cpus.iter().any(|cpu| cpu.own_tlb != OwnTlb::Clean) {
+            let what = "no ISB follows the DSB ISH that completes the last TLBI";
+            return Err(Finding::new(Class::Barrier, "E6", what.into()));
         }
         if let Some((at, place)) = self.cpus.iter().find_map(|cpu| cpu.unpublished) {
             let what = format!("no DSB ISHST or DSB ISH follows the store to {at:#x}");
@@ -303,6 +300,13 @@ impl Protocol {
         (first..first + pages).try_for_each(|number| self.is_clean(tables, number))
     }
 
+    fn write(&mut self, by: u8, register: impl FnOnce(&mut Registers)) -> Result<(), Finding> {
+        let cpu = self.cpus.get(by);
+        register(&mut cpu.registers);
+        cpu.unsynchronized = true;
+        Ok(())
+    }
+
     fn published(dirty: Option<u64>, tables: &Tables) -> Result<(), Finding> {
         match dirty {
             None => Ok(()),
@@ -328,6 +332,9 @@ impl Protocol {
         if barrier == Barrier::Isb {
             cpu.unsynchronized = false;
             cpu.has_invalidated = false;
+            if cpu.own_tlb == OwnTlb::Completed {
+                cpu.own_tlb = OwnTlb::Clean;
+            }
             return Ok(());
         }
         cpu.barrier = self.now;
@@ -336,6 +343,9 @@ impl Protocol {
         if barrier == Barrier::DsbIsh {
             cpu.full_barrier = self.now;
             cpu.has_maintained = false;
+            if cpu.own_tlb == OwnTlb::Invalidating {
+                cpu.own_tlb = OwnTlb::Completed;
+            }
             self.lines.complete(tables, by);
             let keep = self.groups.is_any_open(tables);
             for space in &mut self.spaces {

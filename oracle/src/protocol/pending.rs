@@ -81,6 +81,9 @@ pub(super) struct Pending {
     /// The length at which items that are done are dropped.
     sweep_at: usize,
     cpus: Vec<Cpu>,
+    /// No TLB combines these with another stage: what is invalidated by address is done
+    /// once it is complete.
+    one_stage: bool,
     /// The last `VMALLE1IS`.
     stage1_seen: Time,
     /// The last `VMALLE1`.
@@ -150,6 +153,14 @@ impl Cpu {
 }
 
 impl Pending {
+    /// Nothing is held, of a regime with one stage or with two.
+    pub(super) fn new(one_stage: bool) -> Pending {
+        Pending {
+            one_stage,
+            ..Pending::default()
+        }
+    }
+
     /// Forgets all, and starts time anew.
     pub(super) fn clear(&mut self) {
         let mut items = std::mem::take(&mut self.items);
@@ -159,7 +170,7 @@ impl Pending {
         *self = Pending {
             items,
             cpus,
-            ..Pending::default()
+            ..Pending::new(self.one_stage)
         };
     }
 
@@ -248,9 +259,13 @@ impl Pending {
         });
         self.uncovered -= covered;
         if covered != 0 {
+            let one_stage = self.one_stage;
             let cpu = self.cpu(by);
             cpu.invalidated = now;
             cpu.awaiting = now;
+            if one_stage {
+                cpu.covered.stage1 = now + 1;
+            }
         }
         covered
     }
@@ -331,8 +346,12 @@ impl Pending {
     /// `DSB ISH` of a CPU: it completes what the CPU issued. What is done is kept while
     /// it may have to be done again (see [`Pending::renew`]).
     pub(super) fn complete(&mut self, by: u8, keep: bool) {
+        let one_stage = self.one_stage;
         let cpu = self.cpu(by);
         cpu.completed = cpu.awaiting;
+        if one_stage {
+            cpu.done.stage1 = cpu.covered.stage1;
+        }
         let whole = std::mem::take(&mut cpu.issued_whole);
         let issued = std::mem::take(&mut cpu.issued);
         for (times, cpu) in issued.iter().zip(&mut self.cpus) {

@@ -78,16 +78,22 @@ impl Protocol {
             let finding = Finding::new(Class::UseAfterFree, "F2", what);
             return Err(located(finding, &item, tables));
         }
+        let own = self.regime.is_own();
         if !space.pending.whole_vmid_done() {
+            let whole = if own {
+                "TLBI ALLE2IS".to_owned()
+            } else {
+                format!("TLBI VMALLS12E1IS for VMID {}", space.vmid)
+            };
             let what = format!(
-                "the root table at {page:#x} goes back to the page source without a complete TLBI VMALLS12E1IS for VMID {}",
-                space.vmid
+                "the root table at {page:#x} goes back to the page source without a complete {whole}"
             );
             return Err(Finding::new(Class::StaleTlb, "F2", what).of(vm));
         }
+        let register = if own { "TTBR0_EL2" } else { "VTTBR_EL2" };
         if self.cpus.iter().any(|cpu| cpu.registers.root == space.root) {
             let what = format!(
-                "the root table at {page:#x} goes back to the page source while VTTBR_EL2 holds it"
+                "the root table at {page:#x} goes back to the page source while {register} holds it"
             );
             return Err(Finding::new(Class::UseAfterFree, "F2", what).of(vm));
         }
