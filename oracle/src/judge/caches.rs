@@ -12,6 +12,8 @@ use crate::verdict::{Class, Finding};
 /// What one operation must maintain, and what it did.
 #[derive(Clone, Debug)]
 pub(super) struct Caches {
+    /// The tables are a hypervisor's own: K1 does not apply (E7).
+    own: bool,
     fwb: bool,
     idc: bool,
     dic: bool,
@@ -37,6 +39,7 @@ impl Stored {
 impl Caches {
     pub(super) fn new(machine: &Machine) -> Caches {
         Caches {
+            own: machine.regime.is_own(),
             fwb: machine.features.fwb,
             idc: machine.idc,
             dic: machine.dic,
@@ -78,6 +81,7 @@ impl Caches {
     /// K1, for what the leaf maps.
     fn is_flushed_first(&self, memory: MemoryType) -> bool {
         match memory {
+            _ if self.own => false,
             MemoryType::Normal => !self.fwb,
             MemoryType::NonCacheable => true,
             MemoryType::Device | MemoryType::DeviceStrict => false,

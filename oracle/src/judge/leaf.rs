@@ -1,6 +1,7 @@
 //! The attribute bits of a leaf descriptor (R4, G7, H2, O1): which are allowed, and what
 //! they say in the contract's words.
 
+use super::own;
 use crate::arch::Granule;
 use crate::operation::{Execute, LeafContent, Machine, MemoryType, Prot};
 use crate::verdict::{Class, Finding};
@@ -28,6 +29,8 @@ pub(super) struct LeafFormat {
     hd: bool,
     /// The contiguous hint may be used.
     contiguous: bool,
+    /// The tables are a hypervisor's own (E3).
+    own: bool,
 }
 
 impl LeafFormat {
@@ -40,11 +43,15 @@ impl LeafFormat {
             xnx: features.xnx,
             hd: features.haf && features.dbm,
             contiguous: machine.contiguous && !features.haf,
+            own: machine.regime.is_own(),
         }
     }
 
-    /// R4, H2 and O1, for a leaf that was stored to a table of `level`.
+    /// R4, H2 and O1, or E3, for a leaf that was stored to a table of `level`.
     pub(super) fn check(&self, level: i8, descriptor: u64) -> Result<(), Finding> {
+        if self.own {
+            return own::check_leaf(level, descriptor, self.ds);
+        }
         let wrong = |rule, why: String| {
             let what = format!("the leaf descriptor {descriptor:#x} {why}");
             Err(Finding::new(Class::WrongAttributes, rule, what))
@@ -68,6 +75,14 @@ impl LeafFormat {
         }
         if self.hd && descriptor & WRITE != 0 && descriptor & DIRTY_BIT_MODIFIER == 0 {
             return wrong("H2", "has S2AP[1] = 1 and DBM = 0".into());
+        }
+        Ok(())
+    }
+
+    /// E3, for a descriptor that leads to a table.
+    pub(super) fn check_table(&self, descriptor: u64) -> Result<(), Finding> {
+        if self.own {
+            return own::check_table(descriptor, self.ds);
         }
         Ok(())
     }
@@ -111,6 +126,9 @@ impl LeafFormat {
 
     /// What a descriptor says that [`LeafFormat::check`] lets pass; `pa` is its address.
     pub(super) fn content(&self, descriptor: u64, pa: u64) -> LeafContent {
+        if self.own {
+            return own::content(descriptor, pa);
+        }
         let set = |bits: u64| descriptor & bits != 0;
         let execute = match descriptor >> 53 & 0b11 {
             0b00 => Execute::Both,
@@ -143,7 +161,7 @@ pub(super) fn check_young(descriptor: u64) -> Result<(), Finding> {
 }
 
 /// R4 without DS.
-const fn shareability(memory: MemoryType) -> u64 {
+pub(super) const fn shareability(memory: MemoryType) -> u64 {
     match memory {
         MemoryType::Normal | MemoryType::NonCacheable => 0b11,
         MemoryType::Device | MemoryType::DeviceStrict => 0b00,

@@ -27,6 +27,7 @@ mod entries;
 mod explain;
 mod leaf;
 mod observer;
+mod own;
 mod registers;
 mod stored;
 mod whole;
@@ -34,6 +35,7 @@ mod writers;
 
 use crate::event::{Event, Record};
 use crate::ledger::{State, Work};
+use crate::model::own::is_here;
 use crate::model::{self, Model};
 use crate::operation::{AccessKind, Action, Machine, Operation, Outcome};
 use crate::protocol::{Discipline, InPlace};
@@ -186,7 +188,7 @@ impl Judge {
         self.caches.end(operation, outcome, &self.model)?;
         let demanded = self.model.apply(operation, supply);
         self.current = Some((*operation, true));
-        check_answer(operation, demanded, outcome)?;
+        self.check_answer(operation, demanded, outcome)?;
         self.told.end(operation.vm(), &self.model)?;
         self.follow(operation, outcome)?;
         let protocol = &self.observer.protocol;
@@ -283,6 +285,7 @@ impl Judge {
     fn work(&self, operation: &Operation, exists: bool) -> Work {
         let vm = operation.vm();
         match (operation, self.model.root_order()) {
+            _ if !is_here(self.machine.regime, operation) => Work::Other,
             (Operation::Create { .. }, Some(order)) if !exists => Work::Create { vm, order },
             (Operation::Free { .. }, _) if exists => Work::Free { vm },
             _ if exists && tops_up(operation) => Work::Change {
@@ -308,6 +311,7 @@ impl Judge {
         let live = self.observer.event(record)?;
         let own = self.own_registers(operation.vm()).map(|own| own.root);
         self.conflict.event(record, own, &self.observer.protocol);
+        self.check_live(operation)?;
         self.check_exchange(operation, record, live)?;
         if let Some(live) = live {
             self.check_leaves(operation, &live)?;
@@ -393,6 +397,24 @@ impl Judge {
         Ok(())
     }
 
+    fn check_answer(
+        &self,
+        operation: &Operation,
+        demanded: Outcome,
+        outcome: Outcome,
+    ) -> Result<(), Finding> {
+        if demanded == outcome {
+            return Ok(());
+        }
+        let mut rule = clauses::of_answer(operation, demanded, outcome);
+        if self.machine.regime.is_own() {
+            rule = own::clause(rule);
+        }
+        let what = format!("the answer is {outcome:?}, and must be {demanded:?}");
+        let finding = Finding::new(Class::ReturnValue, rule, what).of(operation.vm());
+        Err(finding.differs("answer", format!("{demanded:?}"), format!("{outcome:?}")))
+    }
+
     fn check_translations<M: Memory + ?Sized>(
         &self,
         operation: &Operation,
@@ -474,14 +496,4 @@ fn check_refused(operation: &Operation, outcome: Outcome, tally: &Tally) -> Resu
         }
         _ => Ok(()),
     }
-}
-
-fn check_answer(operation: &Operation, demanded: Outcome, outcome: Outcome) -> Result<(), Finding> {
-    if demanded == outcome {
-        return Ok(());
-    }
-    let rule = clauses::of_answer(operation, demanded, outcome);
-    let what = format!("the answer is {outcome:?}, and must be {demanded:?}");
-    let finding = Finding::new(Class::ReturnValue, rule, what).of(operation.vm());
-    Err(finding.differs("answer", format!("{demanded:?}"), format!("{outcome:?}")))
 }

@@ -20,10 +20,11 @@ impl Judge {
         record: &Record,
         live: Option<Live>,
     ) -> Result<(), Finding> {
-        if !self.machine.features.haf || matches!(operation, Operation::Free { .. }) {
+        let tables = self.observer.ledger.tables();
+        let sets_flags = tables.format().is_updated_by_hardware();
+        if !sets_flags || matches!(operation, Operation::Free { .. }) {
             return Ok(());
         }
-        let tables = self.observer.ledger.tables();
         let place = match (record.event, live) {
             (Event::Store { .. }, Some(live)) if live.changed => {
                 let was = tables.entry(live.place.level, live.old);
@@ -60,18 +61,15 @@ impl Judge {
             model,
             format: LeafFormat::new(machine),
         };
-        if let Entry::Leaf { pa } = live.entry {
-            check.leaf(live.place, live.descriptor, pa, caches)?;
-        }
+        check.entry(live.place, live.descriptor, live.entry, caches)?;
         for &number in tables.joined() {
             let level = tables.place(number).level;
             let mut from = 0;
             while let Some((index, descriptor)) = next_nonzero(tables.contents(number), from) {
                 from = index + 1;
-                if let Entry::Leaf { pa } = tables.entry(level, descriptor) {
-                    let at = tables.address(number) + 8 * index as u64;
-                    check.leaf(tables.entry_place(number, at), descriptor, pa, caches)?;
-                }
+                let at = tables.address(number) + 8 * index as u64;
+                let place = tables.entry_place(number, at);
+                check.entry(place, descriptor, tables.entry(level, descriptor), caches)?;
             }
         }
         Ok(())
@@ -86,6 +84,23 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
+    fn entry(
+        &self,
+        place: Place,
+        descriptor: u64,
+        entry: Entry,
+        caches: &mut Caches,
+    ) -> Result<(), Finding> {
+        match entry {
+            Entry::Invalid => Ok(()),
+            Entry::Table { .. } => {
+                let checked = self.format.check_table(descriptor);
+                checked.map_err(|finding| finding.at(place.vm, place.ipa, 0))
+            }
+            Entry::Leaf { pa } => self.leaf(place, descriptor, pa, caches),
+        }
+    }
+
     fn leaf(
         &self,
         place: Place,
