@@ -114,7 +114,7 @@ impl Caches {
     }
 
     /// What is known only when the operation is over, and before the model applies it:
-    /// what it built, what it flushed, and what it should have left alone.
+    /// what it built, and what it flushed.
     pub(super) fn end(
         &mut self,
         operation: &Operation,
@@ -125,6 +125,11 @@ impl Caches {
             self.end_of_build(operation, model)?;
             self.end_of_flush(operation, model)?;
         }
+        Ok(())
+    }
+
+    /// K3, once everything else is right: nothing was maintained but what had to be.
+    pub(super) fn nothing_beyond(&self) -> Result<(), Finding> {
         match self.maintenance.all().first_beyond(&self.asked) {
             None => Ok(()),
             Some(memory) => {

@@ -2,7 +2,6 @@
 //! they say in the contract's words.
 
 use super::own;
-use crate::arch::Granule;
 use crate::operation::{Execute, LeafContent, Machine, MemoryType, Prot};
 use crate::verdict::{Class, Finding};
 
@@ -10,7 +9,7 @@ const ACCESS_FLAG: u64 = 1 << 10;
 const READ: u64 = 1 << 6;
 const WRITE: u64 = 1 << 7;
 const DIRTY_BIT_MODIFIER: u64 = 1 << 51;
-pub(super) const CONTIGUOUS: u64 = 1 << 52;
+const CONTIGUOUS: u64 = 1 << 52;
 /// XN\[0\], which FEAT_XNX adds.
 const XN_LOW: u64 = 1 << 53;
 /// Attribute bits that are always 0: 63:59, 50 and 11.
@@ -21,7 +20,6 @@ const ZERO_WITHOUT_DS: u64 = 0b11 << 48;
 /// What the machine decides about descriptors of leaves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LeafFormat {
-    granule: Granule,
     fwb: bool,
     ds: bool,
     xnx: bool,
@@ -37,7 +35,6 @@ impl LeafFormat {
     pub(super) fn new(machine: &Machine) -> LeafFormat {
         let features = &machine.features;
         LeafFormat {
-            granule: machine.granule,
             fwb: features.fwb,
             ds: machine.ds,
             xnx: features.xnx,
@@ -47,7 +44,8 @@ impl LeafFormat {
         }
     }
 
-    /// R4, H2 and O1, or E3, for a leaf that was stored to a table of `level`.
+    /// R4, H2 and O1, or E3, for a leaf that was stored to a table of `level`. Levels and
+    /// groups of the contiguous bit are the protocol's.
     pub(super) fn check(&self, level: i8, descriptor: u64) -> Result<(), Finding> {
         if self.own {
             return own::check_leaf(level, descriptor, self.ds);
@@ -60,7 +58,7 @@ impl LeafFormat {
         if set != 0 {
             return wrong("R4", format!("has attribute bits {set:#x} set"));
         }
-        if descriptor & CONTIGUOUS != 0 && !self.may_be_contiguous(level) {
+        if descriptor & CONTIGUOUS != 0 && !self.contiguous {
             return wrong("O1", "has the contiguous bit set".into());
         }
         let (mem_attr, sh) = (descriptor >> 2 & 0b1111, descriptor >> 8 & 0b11);
@@ -96,21 +94,6 @@ impl LeafFormat {
         ];
         let zero = conditional.into_iter().filter(|(zero, _)| *zero);
         zero.fold(ALWAYS_ZERO, |all, (_, bits)| all | bits)
-    }
-
-    /// O1: the hint is in use, and not ignored at this level.
-    fn may_be_contiguous(&self, level: i8) -> bool {
-        self.contiguous && self.group(level).is_some()
-    }
-
-    /// O1: the entries of a contiguous group, where the hint acts.
-    pub(super) fn group(&self, level: i8) -> Option<u64> {
-        match (self.granule, level) {
-            (Granule::K4, 1..=3) => Some(16),
-            (Granule::K16, 3) => Some(128),
-            (Granule::K16, 2) | (Granule::K64, 2 | 3) => Some(32),
-            _ => None,
-        }
     }
 
     /// R4; `None` for an encoding that the contract does not use.
@@ -165,5 +148,92 @@ pub(super) const fn shareability(memory: MemoryType) -> u64 {
     match memory {
         MemoryType::Normal | MemoryType::NonCacheable => 0b11,
         MemoryType::Device | MemoryType::DeviceStrict => 0b00,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: LeafFormat = LeafFormat {
+        fwb: false,
+        ds: false,
+        xnx: false,
+        hd: false,
+        contiguous: false,
+        own: false,
+    };
+
+    /// A page, read and write, normal, not executable, young.
+    const PAGE: u64 = 0x5000_0000 | 0b11 | 0b1111 << 2 | 0b11 << 6 | 0b11 << 8 | 1 << 10 | 1 << 54;
+
+    fn rule(format: LeafFormat, descriptor: u64) -> Result<(), &'static str> {
+        format.check(3, descriptor).map_err(|finding| finding.rule)
+    }
+
+    #[test]
+    fn memory_types_have_their_encodings_with_and_without_fwb() {
+        let with =
+            |mem_attr: u64, sh: u64| PAGE & !(0b1111 << 2 | 0b11 << 8) | mem_attr << 2 | sh << 8;
+        let fwb = LeafFormat { fwb: true, ..PLAIN };
+        for (format, normal, other) in [(PLAIN, 0b1111, 0b0110), (fwb, 0b0110, 0b1111)] {
+            assert_eq!(rule(format, with(normal, 3)), Ok(()));
+            assert_eq!(rule(format, with(other, 3)), Err("R4"));
+            assert_eq!(rule(format, with(0b0101, 3)), Ok(()));
+            assert_eq!(rule(format, with(0b0001, 0)), Ok(()));
+            assert_eq!(rule(format, with(0b0000, 0)), Ok(()));
+            assert_eq!(rule(format, with(0b0001, 3)), Err("R4"));
+            assert_eq!(rule(format, with(0b0101, 0)), Err("R4"));
+        }
+    }
+
+    #[test]
+    fn shareability_is_address_with_ds() {
+        let ds = LeafFormat { ds: true, ..PLAIN };
+        for address in [0, 0b11 << 8, 0b11 << 48] {
+            assert_eq!(rule(ds, PAGE & !(0b11 << 8) | address), Ok(()));
+        }
+        assert_eq!(rule(PLAIN, PAGE | 1 << 48), Err("R4"));
+        assert_eq!(rule(ds, PAGE | 1 << 50), Err("R4"));
+    }
+
+    #[test]
+    fn execution_at_one_el_is_told_with_xnx_alone() {
+        let xnx = LeafFormat { xnx: true, ..PLAIN };
+        let executable = PAGE & !(1 << 54);
+        assert_eq!(rule(PLAIN, executable | XN_LOW), Err("R4"));
+        assert_eq!(rule(xnx, executable | XN_LOW), Ok(()));
+        let execute = |descriptor| xnx.content(descriptor, 0).prot.execute;
+        assert_eq!(execute(executable), Execute::Both);
+        assert_eq!(execute(executable | XN_LOW), Execute::El0);
+        assert_eq!(execute(PAGE), Execute::Never);
+        assert_eq!(execute(PAGE | XN_LOW), Execute::El1);
+    }
+
+    #[test]
+    fn a_leaf_that_hardware_may_dirty_has_dbm() {
+        let hd = LeafFormat { hd: true, ..PLAIN };
+        let clean = PAGE & !WRITE | DIRTY_BIT_MODIFIER;
+        assert_eq!(rule(hd, clean), Ok(()));
+        assert_eq!(rule(hd, clean | WRITE), Ok(()));
+        assert_eq!(rule(hd, PAGE), Err("H2"));
+        assert_eq!(rule(PLAIN, clean), Err("R4"));
+        let state = |descriptor| {
+            let leaf = hd.content(descriptor, 0);
+            (leaf.prot.write, leaf.dirty)
+        };
+        assert_eq!(state(clean), (true, false));
+        assert_eq!(state(clean | WRITE), (true, true));
+        assert_eq!(state(PAGE & !WRITE), (false, false));
+    }
+
+    #[test]
+    fn the_contiguous_bit_is_set_where_the_hint_is_in_use() {
+        let contiguous = LeafFormat {
+            contiguous: true,
+            ..PLAIN
+        };
+        assert_eq!(rule(contiguous, PAGE | CONTIGUOUS), Ok(()));
+        assert_eq!(rule(PLAIN, PAGE | CONTIGUOUS), Err("O1"));
     }
 }

@@ -20,7 +20,6 @@
 mod caches;
 mod clauses;
 mod compare;
-mod conflict;
 mod contradiction;
 mod dirty;
 mod entries;
@@ -41,12 +40,11 @@ use crate::operation::{AccessKind, Action, Machine, Operation, Outcome};
 use crate::protocol::{Discipline, InPlace};
 use crate::regime::{Registers, Walker};
 use crate::verdict::{Class, Finding};
-use crate::walk::{Access, Answer, FaultKind, Memory, Why};
+use crate::walk::{Access, Answer, FaultKind, Memory, Update, Why};
 
 pub use crate::regime::{HCR, hcr};
 use caches::Caches;
 use compare::Views;
-use conflict::Conflict;
 use dirty::Told;
 use entries::Entries;
 use leaf::LeafFormat;
@@ -85,7 +83,6 @@ pub struct Judge {
     writers: Writers,
     caches: Caches,
     told: Told,
-    conflict: Conflict,
     /// What the caller counts the next operation as.
     number: usize,
     /// The operation that is being judged, and whether the model has applied it.
@@ -123,7 +120,6 @@ impl Judge {
             writers: Writers::default(),
             caches: Caches::new(&machine),
             told: Told::default(),
-            conflict: Conflict::default(),
             number: FIRST_NUMBER,
             current: None,
         }
@@ -194,7 +190,8 @@ impl Judge {
         let protocol = &self.observer.protocol;
         self.writes.end(operation, outcome, protocol)?;
         let judged = self.check_translations(operation, outcome, memory)?;
-        self.follow_access(operation, &judged);
+        self.caches.nothing_beyond()?;
+        self.follow_access(operation, &judged)?;
         self.check_accounts(operation)?;
         Ok(judged)
     }
@@ -274,12 +271,15 @@ impl Judge {
         self.writers.begin(self.number);
         self.caches.begin();
         self.told.begin();
-        self.conflict = Conflict::default();
         self.number = self.number.saturating_add(1);
         let own = self.own_registers(vm).map(|own| own.root);
         let regime = self.machine.regime;
         self.writes = Writes::new(regime, self.registers, &self.observer.protocol, cpu, own);
         self.current = Some((*operation, false));
+    }
+
+    fn cache_capacity(&self) -> u32 {
+        self.model.cache_capacity().unwrap_or_default().into()
     }
 
     fn work(&self, operation: &Operation, exists: bool) -> Work {
@@ -288,8 +288,20 @@ impl Judge {
             _ if !is_here(self.machine.regime, operation) => Work::Other,
             (Operation::Create { .. }, Some(order)) if !exists => Work::Create { vm, order },
             (Operation::Free { .. }, _) if exists => Work::Free { vm },
+            (Operation::Build { .. }, _) if exists => {
+                let capacity = self.cache_capacity();
+                Work::Build { vm, capacity }
+            }
+            (
+                Operation::Discard { .. }
+                | Operation::Range {
+                    action: Action::Destroy,
+                    ..
+                },
+                _,
+            ) if exists => Work::Discard { vm },
             _ if exists && tops_up(operation) => Work::Change {
-                capacity: self.model.cache_capacity().unwrap_or_default().into(),
+                capacity: self.cache_capacity(),
             },
             _ => Work::Other,
         }
@@ -309,10 +321,7 @@ impl Judge {
         self.caches.event(record, |at| tables.number(at).is_some());
         self.told.event(&record.event);
         let live = self.observer.event(record)?;
-        let own = self.own_registers(operation.vm()).map(|own| own.root);
-        self.conflict.event(record, own, &self.observer.protocol);
         self.check_live(operation)?;
-        self.check_exchange(operation, record, live)?;
         if let Some(live) = live {
             self.check_leaves(operation, &live)?;
         }
@@ -349,17 +358,26 @@ impl Judge {
         }
     }
 
-    /// Beside a Permission fault hardware may set the access flag, and need not.
-    fn follow_access(&mut self, operation: &Operation, judged: &Judged) {
+    /// What hardware writes, of which no event tells. Beside a Permission fault it may set
+    /// the access flag, and need not.
+    fn follow_access(&mut self, operation: &Operation, judged: &Judged) -> Result<(), Finding> {
         let Operation::Access { vm, ipa, .. } = *operation else {
-            return;
+            return Ok(());
         };
-        if let Some(Answer::Fault(fault)) = judged.access
-            && fault.kind == FaultKind::Permission
-            && fault.permitted_update.is_none()
-            && self.machine.features.haf
-        {
-            self.model.hardware_made_young(vm, ipa);
+        match judged.access {
+            Some(Answer::Translation(translation)) => match translation.update {
+                Some(Update { at, new }) => self.observer.ledger.updated_by_hardware(at, new),
+                None => Ok(()),
+            },
+            Some(Answer::Fault(fault))
+                if fault.kind == FaultKind::Permission
+                    && fault.permitted_update.is_none()
+                    && self.machine.features.haf =>
+            {
+                self.model.hardware_made_young(vm, ipa);
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -372,7 +390,9 @@ impl Judge {
                 self.observer.protocol.leave(vm);
                 Ok(())
             }
-            (Operation::Conflict { vm }, Outcome::Done) => self.conflict.end(vm),
+            (Operation::Conflict { vm }, Outcome::Done) => {
+                self.observer.protocol.whole_vmid_is_invalidated(vm)
+            }
             _ => Ok(()),
         }
     }

@@ -1,46 +1,16 @@
-//! Descriptors that an operation stored where walkers find them: how (H4), and what their
-//! leaves must say and wait for (R4, G7, K1, K2).
+//! Leaves that an operation stored where walkers find them: what they must say, and what
+//! they wait for (R4, G7, K1, K2).
 
 use super::Judge;
 use super::caches::{Caches, Stored};
 use super::leaf::{self, LeafFormat};
-use crate::event::{Event, Record};
 use crate::ledger::{Live, Place, next_nonzero};
 use crate::model::Model;
 use crate::operation::{EntryContent, LeafContent, Operation};
-use crate::verdict::{Class, Finding};
+use crate::verdict::Finding;
 use crate::walk::Entry;
 
 impl Judge {
-    /// H4, where hardware sets access flags. Nothing is told when a VM is freed, so that
-    /// what hardware left is of no concern.
-    pub(super) fn check_exchange(
-        &self,
-        operation: &Operation,
-        record: &Record,
-        live: Option<Live>,
-    ) -> Result<(), Finding> {
-        let tables = self.observer.ledger.tables();
-        let sets_flags = tables.format().is_updated_by_hardware();
-        if !sets_flags || matches!(operation, Operation::Free { .. }) {
-            return Ok(());
-        }
-        let place = match (record.event, live) {
-            (Event::Store { .. }, Some(live)) if live.changed => {
-                let was = tables.entry(live.place.level, live.old);
-                (was != Entry::Invalid).then_some(live.place)
-            }
-            (Event::Zero { .. }, _) => tables.broken().first().map(|broken| broken.place),
-            _ => None,
-        };
-        let Some(place) = place else { return Ok(()) };
-        let what = format!(
-            "a valid level {} descriptor changes by a plain store, though hardware sets flags",
-            place.level
-        );
-        Err(Finding::new(Class::TornUpdate, "H4", what).at(place.vm, place.ipa, 0))
-    }
-
     /// R4, G7, K1 and K2 for a descriptor that was stored, and for those in tables that
     /// it linked.
     pub(super) fn check_leaves(

@@ -186,7 +186,8 @@ mod tests {
         assert!(!ranges.covers(&(64..193)));
         assert!(!ranges.covers(&(192..512)));
         ranges.add(100..600);
-        assert_eq!(ranges.0, [0..600]);
+        assert_eq!(ranges.0.len(), 1);
+        assert!(ranges.covers(&(0..600)));
     }
 
     #[test]

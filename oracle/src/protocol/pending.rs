@@ -330,7 +330,7 @@ impl Pending {
         self.cpu(by);
         let mut issued = std::mem::take(&mut self.cpu(by).issued);
         issued.resize(self.cpus.len(), Times::default());
-        for ((issued, cpu), number) in issued.iter_mut().zip(&mut self.cpus).zip(0..) {
+        for ((issued, cpu), number) in issued.iter_mut().zip(&mut self.cpus).zip(0..=u8::MAX) {
             let times = times(number);
             issued.raise(times);
             cpu.covered.raise(times);

@@ -2,10 +2,12 @@
 //! model over many random operations.
 
 mod apply;
+mod entries;
 mod legal;
 mod map;
 mod naive;
 mod random;
 mod registers;
+mod shape;
 mod support;
 mod unmap;

@@ -17,7 +17,7 @@ use oracle::arch::{Features, Granule};
 use oracle::event::{Barrier, CacheOperation, Event, Record, Tlbi};
 use oracle::judge::Observer;
 use oracle::ledger::Work;
-use oracle::operation::{Machine, Regime, Span};
+use oracle::operation::{Execute, Machine, Operation, Outcome, Regime, Span};
 use oracle::protocol::InPlace;
 use oracle::verdict::{Class, Finding};
 use oracle::walk::{Memory, Registers, Stage2};
@@ -223,6 +223,32 @@ pub fn map_two_pages() -> Vec<Event> {
         store(L3 + 8, 0, page(GUEST + PAGE)),
         ISHST,
     ]);
+    events
+}
+
+/// The events of an operation that answers `outcome`, with what a map owes to the caches
+/// before its first store (K1, K2).
+pub fn maintained(operation: &Operation, outcome: Outcome, events: &[Event]) -> Vec<Event> {
+    let mut events = events.to_vec();
+    let Operation::Map { pa, size, prot, .. } = *operation else {
+        return events;
+    };
+    if outcome != Outcome::Done {
+        return events;
+    }
+    let is_top_up = |event: &Event| matches!(event, Event::Allocate { .. });
+    let first = events.iter().position(|event| !is_top_up(event));
+    let flush = Event::Cache {
+        operation: CacheOperation::Civac,
+        at: pa,
+        bytes: size,
+    };
+    let mut owed = vec![flush, ISH];
+    if prot.execute != Execute::Never {
+        owed.extend([Event::InstructionCaches, ISH]);
+    }
+    let first = first.unwrap_or(events.len());
+    events.splice(first..first, owed);
     events
 }
 

@@ -115,6 +115,17 @@ impl Session {
         outcome: Outcome,
         events: &[Event],
     ) -> Result<Judged, Finding> {
+        let events = maintained(&operation, outcome, events);
+        self.step_as_is(operation, outcome, &events)
+    }
+
+    /// As [`Session::step`], without what a map owes to the caches.
+    pub fn step_as_is(
+        &mut self,
+        operation: Operation,
+        outcome: Outcome,
+        events: &[Event],
+    ) -> Result<Judged, Finding> {
         events.iter().for_each(|event| self.words.apply(event));
         let events = events.iter().map(|&event| record(event));
         self.judge

@@ -71,6 +71,7 @@ impl Session {
 
     /// An operation that answers that it is done.
     pub(crate) fn step(&mut self, operation: Operation, events: &[Event]) -> Result<(), Finding> {
+        let events = maintained(&operation, Outcome::Done, events);
         events.iter().for_each(|event| self.words.apply(event));
         let records = events.iter().map(|&event| record(event));
         let judged = self
