@@ -25,10 +25,15 @@ pub enum Regime {
 }
 
 impl Regime {
-    /// Whether its tables are a hypervisor's own, not a guest's: there is one address
-    /// space, and no second stage.
+    /// Whether the tables are the hypervisor's own: one address space, of VAs, which no
+    /// second stage translates.
     pub const fn is_own(self) -> bool {
         matches!(self, Regime::El2 | Regime::Aarch32Hyp)
+    }
+
+    /// Whether the hypervisor is in AArch32.
+    pub const fn is_aarch32(self) -> bool {
+        matches!(self, Regime::Aarch32 | Regime::Aarch32Hyp)
     }
 }
 

@@ -3,12 +3,14 @@
 
 mod trace;
 
+use oracle::arch::Features;
 use oracle::event::{Event, Tlbi};
 use oracle::judge::Observer;
 use oracle::ledger::Work;
 use oracle::operation::{Machine, Regime};
 use oracle::protocol::{InPlace, Needless};
-use oracle::regime::{Registers, Walker};
+use oracle::regime::Walker;
+use oracle::stage1::{Registers, Stage1};
 use oracle::verdict::{Class, Finding};
 use trace::machines::with_hints;
 use trace::{
@@ -20,11 +22,6 @@ use trace::{
 /// 39 bits of VA: the root is one table of level 1. RES1 bits 31 and 23.
 const TCR: u64 = 1 << 31 | 1 << 23 | 2 << 16 | 0x3500 | 25;
 const MAIR: u64 = 0x0044_04ff;
-const REGISTERS: Registers = Registers {
-    control: TCR,
-    root: ROOT,
-    attributes: MAIR,
-};
 
 /// AP[2]: a page may not be written. Bit 6 is AP[1], RES1.
 const READ_ONLY: u64 = 1 << 7;
@@ -53,11 +50,22 @@ fn observer(regime: Regime) -> Observer {
         regime,
         ..with_hints()
     };
-    let el2 = Machine {
-        regime: Regime::El2,
-        ..machine
+    let features = oracle::stage1::Features {
+        both: Features::of_contract(40),
+        lva: false,
+        hpds: false,
+        pauth: false,
+        xs: false,
+        mte2: false,
     };
-    Observer::new(&machine, Walker::new(&el2, &REGISTERS))
+    let registers = Registers {
+        tcr: TCR,
+        ttbr0: ROOT,
+        mair: MAIR,
+        sctlr: 1,
+    };
+    let walker = Walker::El2(Stage1::new(features, registers));
+    Observer::new(&machine, walker)
 }
 
 /// Two pages at VA 0.
@@ -102,7 +110,8 @@ fn unmap(invalidation: Event) -> Vec<Event> {
 fn registers_hold_what_was_written() {
     let observer = mapped_in(Regime::El2);
     let protocol = &observer.protocol;
-    assert_eq!(protocol.registers(0), REGISTERS);
+    let held = (protocol.mair(0), protocol.tcr(0), protocol.ttbr0(0));
+    assert_eq!(held, (MAIR, TCR, ROOT));
     assert!(!protocol.is_unsynchronized(0));
 }
 

@@ -12,8 +12,8 @@ use crate::verdict::{Class, Finding};
 /// What one operation must maintain, and what it did.
 #[derive(Clone, Debug)]
 pub(super) struct Caches {
-    /// The tables are a hypervisor's own: K1 does not apply (E7).
-    own: bool,
+    /// K1 applies: not in the hypervisor's own address space (E7).
+    for_guests: bool,
     fwb: bool,
     idc: bool,
     dic: bool,
@@ -39,7 +39,7 @@ impl Stored {
 impl Caches {
     pub(super) fn new(machine: &Machine) -> Caches {
         Caches {
-            own: machine.regime.is_own(),
+            for_guests: !machine.regime.is_own(),
             fwb: machine.features.fwb,
             idc: machine.idc,
             dic: machine.dic,
@@ -81,9 +81,8 @@ impl Caches {
     /// K1, for what the leaf maps.
     fn is_flushed_first(&self, memory: MemoryType) -> bool {
         match memory {
-            _ if self.own => false,
-            MemoryType::Normal => !self.fwb,
-            MemoryType::NonCacheable => true,
+            MemoryType::Normal => self.for_guests && !self.fwb,
+            MemoryType::NonCacheable => self.for_guests,
             MemoryType::Device | MemoryType::DeviceStrict => false,
         }
     }

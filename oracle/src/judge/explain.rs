@@ -2,6 +2,7 @@
 
 use super::Judge;
 use crate::model::Meaning;
+use crate::operation::Regime;
 use crate::verdict::{
     Class, Finding, Guilty, Lookup, Reach, Verdict, Views, memory_word, prot_word,
 };
@@ -28,7 +29,8 @@ impl Judge {
             text: text.to_owned(),
             operation,
         });
-        let legal = self.model.configuration().is_ok();
+        // Its fields are shown by the names of VTCR_EL2's.
+        let shown = self.machine.regime == Regime::Stage2 && self.model.configuration().is_ok();
         Verdict {
             views: self.views(&finding, memory),
             reach: self.reach(&finding, memory),
@@ -36,7 +38,7 @@ impl Judge {
             guilty,
             machine: self.machine,
             machine_line: None,
-            vtcr: legal.then_some(self.registers.control),
+            vtcr: shown.then_some(self.control),
             pages: self.observer.ledger.counts(),
         }
     }
@@ -70,7 +72,7 @@ impl Judge {
         let counts = contradiction::check_counts(&self.observer.ledger);
         let contradiction = counts.err().or_else(|| {
             let (vm, ipa) = (finding.vm?, finding.ipa?);
-            let walker = &self.walker(vm)?;
+            let walker = &self.walker(self.own_base(vm)?);
             Tree { vm, walker, memory }
                 .check_address(ipa, self.budget())
                 .err()
@@ -87,7 +89,8 @@ impl Judge {
         let applied = self.current.is_none_or(|(_, applied)| applied);
         let current = self.current.map(|(operation, _)| operation.vm());
         let vm = finding.vm.or(current).filter(|_| applied)?;
-        whole::reach(self.view(vm), &self.walker(vm)?, memory, self.budget())
+        let walker = self.walker(self.own_base(vm)?);
+        whole::reach(self.view(vm), &walker, memory, self.budget())
     }
 
     /// Descriptors in all pages that were ever used: tables in which more are found are
@@ -110,7 +113,7 @@ impl Judge {
         let current = self.current.map(|(operation, _)| operation.vm());
         let vm = finding.vm.or(current)?;
         let ipa = finding.ipa?;
-        let walker = self.walker(vm)?;
+        let walker = self.walker(self.own_base(vm)?);
         let applied = self.current.is_none_or(|(_, applied)| applied);
         let when = if applied {
             ""

@@ -1,7 +1,6 @@
-//! The attribute bits of a leaf descriptor (R4, G7, H2, O1): which are allowed, and what
-//! they say in the contract's words.
+//! The attribute bits of a leaf descriptor (R4, G7, H2, O1; E3 in the hypervisor's own
+//! tables): which are allowed, and what they say in the contract's words.
 
-use super::own;
 use crate::operation::{Execute, LeafContent, Machine, MemoryType, Prot};
 use crate::verdict::{Class, Finding};
 
@@ -14,12 +13,21 @@ const CONTIGUOUS: u64 = 1 << 52;
 const XN_LOW: u64 = 1 << 53;
 /// Attribute bits that are always 0: 63:59, 50 and 11.
 const ALWAYS_ZERO: u64 = 0xf804_0000_0000_0800;
+/// In the hypervisor's own tables: NS, and PXN, which does not exist there.
+const OWN_ZERO: u64 = 1 << 5 | XN_LOW;
+/// In the hypervisor's own tables AP\[1\], which is 1, and AP\[2\].
+const OWN_RES1: u64 = READ;
+const READ_ONLY: u64 = WRITE;
+/// APTable, XNTable and the like: tables have no attributes (E3).
+const TABLE_ATTRIBUTES: u64 = 0b1_1111 << 59;
 /// Address bits where DS is set.
 const ZERO_WITHOUT_DS: u64 = 0b11 << 48;
 
 /// What the machine decides about descriptors of leaves.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LeafFormat {
+    /// The hypervisor's own tables.
+    own: bool,
     fwb: bool,
     ds: bool,
     xnx: bool,
@@ -27,36 +35,36 @@ pub(super) struct LeafFormat {
     hd: bool,
     /// The contiguous hint may be used.
     contiguous: bool,
-    /// The tables are a hypervisor's own (E3).
-    own: bool,
 }
 
 impl LeafFormat {
     pub(super) fn new(machine: &Machine) -> LeafFormat {
         let features = &machine.features;
+        let haf = features.haf && !machine.regime.is_own();
         LeafFormat {
+            own: machine.regime.is_own(),
             fwb: features.fwb,
             ds: machine.ds,
-            xnx: features.xnx,
-            hd: features.haf && features.dbm,
-            contiguous: machine.contiguous && !features.haf,
-            own: machine.regime.is_own(),
+            xnx: features.xnx && !machine.regime.is_own(),
+            hd: haf && features.dbm,
+            contiguous: machine.contiguous && !haf,
         }
     }
 
-    /// R4, H2 and O1, or E3, for a leaf that was stored to a table of `level`. Levels and
-    /// groups of the contiguous bit are the protocol's.
-    pub(super) fn check(&self, level: i8, descriptor: u64) -> Result<(), Finding> {
-        if self.own {
-            return own::check_leaf(level, descriptor, self.ds);
-        }
+    /// R4, H2 and O1, for a leaf that was stored to a table. Levels and groups of the
+    /// contiguous bit are the protocol's.
+    pub(super) fn check(&self, descriptor: u64) -> Result<(), Finding> {
         let wrong = |rule, why: String| {
             let what = format!("the leaf descriptor {descriptor:#x} {why}");
             Err(Finding::new(Class::WrongAttributes, rule, what))
         };
         let set = descriptor & self.zero();
+        let attributes_rule = if self.own { "E3" } else { "R4" };
         if set != 0 {
-            return wrong("R4", format!("has attribute bits {set:#x} set"));
+            return wrong(attributes_rule, format!("has attribute bits {set:#x} set"));
+        }
+        if self.own && descriptor & OWN_RES1 == 0 {
+            return wrong("E3", "has AP[1] = 0".into());
         }
         if descriptor & CONTIGUOUS != 0 && !self.contiguous {
             return wrong("O1", "has the contiguous bit set".into());
@@ -69,18 +77,10 @@ impl LeafFormat {
             } else {
                 format!("has MemAttr {mem_attr:#06b} and SH {sh:#04b}")
             };
-            return wrong("R4", shown);
+            return wrong(attributes_rule, shown);
         }
         if self.hd && descriptor & WRITE != 0 && descriptor & DIRTY_BIT_MODIFIER == 0 {
             return wrong("H2", "has S2AP[1] = 1 and DBM = 0".into());
-        }
-        Ok(())
-    }
-
-    /// E3, for a descriptor that leads to a table.
-    pub(super) fn check_table(&self, descriptor: u64) -> Result<(), Finding> {
-        if self.own {
-            return own::check_table(descriptor, self.ds);
         }
         Ok(())
     }
@@ -89,6 +89,7 @@ impl LeafFormat {
     fn zero(&self) -> u64 {
         let conditional = [
             (!self.ds, ZERO_WITHOUT_DS),
+            (self.own, OWN_ZERO),
             (!self.xnx, XN_LOW),
             (!self.hd, DIRTY_BIT_MODIFIER),
         ];
@@ -98,6 +99,16 @@ impl LeafFormat {
 
     /// R4; `None` for an encoding that the contract does not use.
     fn memory(&self, descriptor: u64) -> Option<MemoryType> {
+        if self.own {
+            // The order of MAIR (E2).
+            return match descriptor >> 2 & 0b111 {
+                0 => Some(MemoryType::Normal),
+                1 => Some(MemoryType::Device),
+                2 => Some(MemoryType::NonCacheable),
+                3 => Some(MemoryType::DeviceStrict),
+                _ => None,
+            };
+        }
         match (descriptor >> 2 & 0b1111, self.fwb) {
             (0b1111, false) | (0b0110, true) => Some(MemoryType::Normal),
             (0b0101, _) => Some(MemoryType::NonCacheable),
@@ -109,9 +120,6 @@ impl LeafFormat {
 
     /// What a descriptor says that [`LeafFormat::check`] lets pass; `pa` is its address.
     pub(super) fn content(&self, descriptor: u64, pa: u64) -> LeafContent {
-        if self.own {
-            return own::content(descriptor, pa);
-        }
         let set = |bits: u64| descriptor & bits != 0;
         let execute = match descriptor >> 53 & 0b11 {
             0b00 => Execute::Both,
@@ -119,19 +127,38 @@ impl LeafFormat {
             0b11 => Execute::El1,
             _ => Execute::Never,
         };
-        LeafContent {
-            pa,
-            prot: Prot {
+        let prot = if self.own {
+            Prot {
+                read: true,
+                write: !set(READ_ONLY),
+                execute,
+            }
+        } else {
+            Prot {
                 read: set(READ),
                 write: set(WRITE) || self.hd && set(DIRTY_BIT_MODIFIER),
                 execute,
-            },
+            }
+        };
+        LeafContent {
+            pa,
+            prot,
             memory: self.memory(descriptor).unwrap_or(MemoryType::Normal),
             software: (descriptor >> 55 & 0b1111).to_le_bytes()[0],
             young: set(ACCESS_FLAG),
             dirty: self.hd && set(WRITE),
         }
     }
+}
+
+/// E3, for a table descriptor in the hypervisor's own tables.
+pub(super) fn check_table(descriptor: u64) -> Result<(), Finding> {
+    let set = descriptor & TABLE_ATTRIBUTES;
+    if set == 0 {
+        return Ok(());
+    }
+    let what = format!("the table descriptor {descriptor:#x} has attribute bits {set:#x} set");
+    Err(Finding::new(Class::WrongAttributes, "E3", what))
 }
 
 /// G7, for a leaf that map or build made.
@@ -144,7 +171,7 @@ pub(super) fn check_young(descriptor: u64) -> Result<(), Finding> {
 }
 
 /// R4 without DS.
-pub(super) const fn shareability(memory: MemoryType) -> u64 {
+const fn shareability(memory: MemoryType) -> u64 {
     match memory {
         MemoryType::Normal | MemoryType::NonCacheable => 0b11,
         MemoryType::Device | MemoryType::DeviceStrict => 0b00,
@@ -156,19 +183,19 @@ mod tests {
     use super::*;
 
     const PLAIN: LeafFormat = LeafFormat {
+        own: false,
         fwb: false,
         ds: false,
         xnx: false,
         hd: false,
         contiguous: false,
-        own: false,
     };
 
     /// A page, read and write, normal, not executable, young.
     const PAGE: u64 = 0x5000_0000 | 0b11 | 0b1111 << 2 | 0b11 << 6 | 0b11 << 8 | 1 << 10 | 1 << 54;
 
     fn rule(format: LeafFormat, descriptor: u64) -> Result<(), &'static str> {
-        format.check(3, descriptor).map_err(|finding| finding.rule)
+        format.check(descriptor).map_err(|finding| finding.rule)
     }
 
     #[test]

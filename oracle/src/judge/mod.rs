@@ -26,7 +26,6 @@ mod entries;
 mod explain;
 mod leaf;
 mod observer;
-mod own;
 mod registers;
 mod stored;
 mod whole;
@@ -34,7 +33,7 @@ mod writers;
 
 use crate::event::{Event, Record};
 use crate::ledger::{State, Work};
-use crate::model::own::is_here;
+use crate::model::registers::MAIR;
 use crate::model::{self, Model};
 use crate::operation::{AccessKind, Action, Machine, Operation, Outcome};
 use crate::protocol::{Discipline, InPlace};
@@ -49,7 +48,7 @@ use dirty::Told;
 use entries::Entries;
 use leaf::LeafFormat;
 pub use observer::Observer;
-use registers::{Register, Writes};
+use registers::{Names, Writes};
 use whole::View;
 use writers::Writers;
 
@@ -72,13 +71,12 @@ pub struct Judged {
 #[derive(Clone, Debug)]
 pub struct Judge {
     machine: Machine,
-    /// What they hold for every VM, with no root; all 0 where the configuration is
-    /// illegal.
-    registers: Registers,
+    /// R1, E2, Z1, Z3; 0 where the configuration is illegal.
+    control: u64,
     model: Model,
     observer: Observer,
-    /// VMs that exist, with their registers.
-    vms: Vec<(usize, Registers)>,
+    /// VMs that exist, with their base registers.
+    vms: Vec<(usize, u64)>,
     writes: Writes,
     writers: Writers,
     caches: Caches,
@@ -95,28 +93,36 @@ struct Tally {
     change: Option<Event>,
 }
 
-fn registers(model: &Model, machine: &Machine) -> Registers {
+fn control(model: &Model, machine: &Machine) -> u64 {
     let configuration = model.configuration();
-    configuration.map_or_else(
-        |_| Registers::default(),
-        |configuration| model::registers::of_machine(&configuration, machine),
-    )
+    configuration.map_or(0, |c| model::registers::control(&c, machine))
+}
+
+/// The walker with these registers, and those that every address space has alike.
+fn walker(machine: &Machine, control: u64, root: u64) -> Walker {
+    let registers = Registers {
+        control,
+        root,
+        attributes: MAIR,
+    };
+    Walker::new(machine, &registers)
 }
 
 impl Judge {
     /// Nothing has been executed on the machine.
     pub fn new(machine: Machine) -> Judge {
         let model = Model::new(&machine);
-        let registers = registers(&model, &machine);
-        let walker = Walker::new(&machine, &registers);
+        let control = control(&model, &machine);
+        let walker = walker(&machine, control, 0);
         let observer = Observer::new(&machine, walker);
+        let writes = Writes::new(machine.regime, control, &observer.protocol, 0, None);
         Judge {
             machine,
-            registers,
+            control,
             model,
-            vms: Vec::new(),
-            writes: Writes::new(machine.regime, registers, &observer.protocol, 0, None),
             observer,
+            vms: Vec::new(),
+            writes,
             writers: Writers::default(),
             caches: Caches::new(&machine),
             told: Told::default(),
@@ -129,8 +135,8 @@ impl Judge {
     pub fn reset(&mut self, machine: Machine) {
         self.machine = machine;
         self.model.reset(&machine);
-        self.registers = registers(&self.model, &machine);
-        let walker = Walker::new(&machine, &self.registers);
+        self.control = control(&self.model, &machine);
+        let walker = walker(&machine, self.control, 0);
         self.observer.reset(&machine, walker);
         self.caches = Caches::new(&machine);
         self.vms.clear();
@@ -184,7 +190,7 @@ impl Judge {
         self.caches.end(operation, outcome, &self.model)?;
         let demanded = self.model.apply(operation, supply);
         self.current = Some((*operation, true));
-        self.check_answer(operation, demanded, outcome)?;
+        check_answer(operation, demanded, outcome)?;
         self.told.end(operation.vm(), &self.model)?;
         self.follow(operation, outcome)?;
         let protocol = &self.observer.protocol;
@@ -233,9 +239,10 @@ impl Judge {
 
     /// The first piece of a VM's address space that differs from the model's.
     fn compare_space<M: Memory + ?Sized>(&self, vm: usize, memory: &M) -> Result<(), Finding> {
-        let Some(walker) = self.walker(vm) else {
+        let Some(base) = self.own_base(vm) else {
             return Ok(());
         };
+        let walker = self.walker(base);
         whole::compare_space(self.view(vm), &walker, memory)
     }
 
@@ -251,15 +258,14 @@ impl Judge {
         }
     }
 
-    fn own_registers(&self, vm: usize) -> Option<Registers> {
-        let own = self.vms.iter().find(|(number, _)| *number == vm);
-        own.map(|&(_, registers)| registers)
+    /// The walker with a VM's registers.
+    fn walker(&self, base: u64) -> Walker {
+        walker(&self.machine, self.control, base)
     }
 
-    /// The walker of a VM that exists.
-    fn walker(&self, vm: usize) -> Option<Walker> {
-        let registers = self.own_registers(vm)?;
-        Some(Walker::new(&self.machine, &registers))
+    fn own_base(&self, vm: usize) -> Option<u64> {
+        let own = self.vms.iter().find(|(number, _)| *number == vm);
+        own.map(|&(_, base)| base)
     }
 
     fn begin(&mut self, operation: &Operation, cpu: u8) {
@@ -272,9 +278,14 @@ impl Judge {
         self.caches.begin();
         self.told.begin();
         self.number = self.number.saturating_add(1);
-        let own = self.own_registers(vm).map(|own| own.root);
-        let regime = self.machine.regime;
-        self.writes = Writes::new(regime, self.registers, &self.observer.protocol, cpu, own);
+        let own = self.own_base(vm);
+        self.writes = Writes::new(
+            self.machine.regime,
+            self.control,
+            &self.observer.protocol,
+            cpu,
+            own,
+        );
         self.current = Some((*operation, false));
     }
 
@@ -285,7 +296,6 @@ impl Judge {
     fn work(&self, operation: &Operation, exists: bool) -> Work {
         let vm = operation.vm();
         match (operation, self.model.root_order()) {
-            _ if !is_here(self.machine.regime, operation) => Work::Other,
             (Operation::Create { .. }, Some(order)) if !exists => Work::Create { vm, order },
             (Operation::Free { .. }, _) if exists => Work::Free { vm },
             (Operation::Build { .. }, _) if exists => {
@@ -321,7 +331,6 @@ impl Judge {
         self.caches.event(record, |at| tables.number(at).is_some());
         self.told.event(&record.event);
         let live = self.observer.event(record)?;
-        self.check_live(operation)?;
         if let Some(live) = live {
             self.check_leaves(operation, &live)?;
         }
@@ -404,35 +413,20 @@ impl Judge {
             let what = "create answers ok, and no page was allocated for a root";
             return Err(Finding::new(Class::UseAfterFree, "C3", what.into()).of(vm));
         };
-        let Some(registers) = self.model.registers(vm, root) else {
-            let (name, rule) = Register::Root.of(self.machine.regime);
-            let what = format!("{name} cannot hold a root at {root:#x} with VMID {vmid}");
-            return Err(Finding::new(Class::Register, rule, what).of(vm));
+        let Some(base) = self.model.base(vm, root) else {
+            let name = Names::of(self.machine.regime);
+            let what = format!(
+                "{} cannot hold VMID {vmid} with a root at {root:#x}",
+                name.base
+            );
+            return Err(Finding::new(Class::Register, name.base_rule, what).of(vm));
         };
         let pages = 1 << self.model.root_order().unwrap_or_default();
         ledger.root_is_zero(vm)?;
         protocol.root_is_ready(ledger.tables(), root, pages)?;
-        protocol.enter(vm, vmid, registers.root);
-        self.vms.push((vm, registers));
+        protocol.enter(vm, vmid, base);
+        self.vms.push((vm, base));
         Ok(())
-    }
-
-    fn check_answer(
-        &self,
-        operation: &Operation,
-        demanded: Outcome,
-        outcome: Outcome,
-    ) -> Result<(), Finding> {
-        if demanded == outcome {
-            return Ok(());
-        }
-        let mut rule = clauses::of_answer(operation, demanded, outcome);
-        if self.machine.regime.is_own() {
-            rule = own::clause(rule);
-        }
-        let what = format!("the answer is {outcome:?}, and must be {demanded:?}");
-        let finding = Finding::new(Class::ReturnValue, rule, what).of(operation.vm());
-        Err(finding.differs("answer", format!("{demanded:?}"), format!("{outcome:?}")))
     }
 
     fn check_translations<M: Memory + ?Sized>(
@@ -443,9 +437,10 @@ impl Judge {
     ) -> Result<Judged, Finding> {
         let mut judged = Judged::default();
         let vm = operation.vm();
-        let Some(walker) = self.walker(vm) else {
+        let Some(base) = self.own_base(vm) else {
             return Ok(judged);
         };
+        let walker = self.walker(base);
         let views = Views {
             machine: &self.machine,
             model: &self.model,
@@ -516,4 +511,14 @@ fn check_refused(operation: &Operation, outcome: Outcome, tally: &Tally) -> Resu
         }
         _ => Ok(()),
     }
+}
+
+fn check_answer(operation: &Operation, demanded: Outcome, outcome: Outcome) -> Result<(), Finding> {
+    if demanded == outcome {
+        return Ok(());
+    }
+    let rule = clauses::of_answer(operation, demanded, outcome);
+    let what = format!("the answer is {outcome:?}, and must be {demanded:?}");
+    let finding = Finding::new(Class::ReturnValue, rule, what).of(operation.vm());
+    Err(finding.differs("answer", format!("{demanded:?}"), format!("{outcome:?}")))
 }

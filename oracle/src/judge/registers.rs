@@ -1,62 +1,95 @@
-//! What an operation may write to `VTCR_EL2` and `VTTBR_EL2` (sections A and R, C4, D2,
-//! F2, G8).
+//! What an operation may write to the registers of its regime: `VTCR_EL2` and `VTTBR_EL2`
+//! (sections A and R, C4, D2, F2, G8), or `MAIR_EL2`, `TCR_EL2` and `TTBR0_EL2` (E2), or
+//! those of AArch32 in their place (Z).
 
 use crate::event::Event;
+use crate::model::registers::MAIR;
 use crate::operation::{Action, Operation, Outcome, Regime};
 use crate::protocol::Protocol;
-use crate::regime::Registers;
 use crate::verdict::{Class, Finding};
 
-/// A register that stands for an address space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Register {
-    Control,
-    Root,
-    Attributes,
+/// How the registers of a regime are called, and the clauses about them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Names {
+    pub(super) control: &'static str,
+    pub(super) base: &'static str,
+    pub(super) mair: &'static str,
+    control_rule: &'static str,
+    pub(super) base_rule: &'static str,
+    load_rule: &'static str,
+    restore_rule: &'static str,
+    free_rule: &'static str,
 }
 
-impl Register {
-    /// Its name in a regime, and the clause that says what it holds.
-    pub(super) const fn of(self, regime: Regime) -> (&'static str, &'static str) {
-        match (regime, self) {
-            (Regime::Stage2, Register::Control) => ("VTCR_EL2", "R1"),
-            (Regime::Stage2, Register::Root | Register::Attributes) => ("VTTBR_EL2", "R3"),
-            (Regime::El2, Register::Control) => ("TCR_EL2", "E2"),
-            (Regime::El2, Register::Root) => ("TTBR0_EL2", "E2"),
-            (Regime::El2, Register::Attributes) => ("MAIR_EL2", "E2"),
-            (Regime::Aarch32, Register::Control) => ("VTCR", "Z1"),
-            (Regime::Aarch32, Register::Root | Register::Attributes) => ("VTTBR", "Z1"),
-            (Regime::Aarch32Hyp, Register::Control) => ("HTCR", "Z3"),
-            (Regime::Aarch32Hyp, Register::Root) => ("HTTBR", "Z3"),
-            (Regime::Aarch32Hyp, Register::Attributes) => ("HMAIR0", "Z3"),
+const STAGE2: Names = Names {
+    control: "VTCR_EL2",
+    base: "VTTBR_EL2",
+    mair: "MAIR_EL2",
+    control_rule: "R1",
+    base_rule: "R3",
+    load_rule: "A2",
+    restore_rule: "G8",
+    free_rule: "F2",
+};
+
+const EL2: Names = Names {
+    control: "TCR_EL2",
+    base: "TTBR0_EL2",
+    control_rule: "E2",
+    base_rule: "E2",
+    load_rule: "E2",
+    restore_rule: "E2",
+    free_rule: "E2",
+    ..STAGE2
+};
+
+impl Names {
+    pub(super) const fn of(regime: Regime) -> Names {
+        match regime {
+            Regime::Stage2 => STAGE2,
+            Regime::El2 => EL2,
+            Regime::Aarch32 => Names {
+                control: "VTCR",
+                base: "VTTBR",
+                control_rule: "Z1",
+                base_rule: "Z1",
+                ..STAGE2
+            },
+            Regime::Aarch32Hyp => Names {
+                control: "HTCR",
+                base: "HTTBR",
+                mair: "HMAIR0",
+                control_rule: "Z3",
+                base_rule: "Z3",
+                ..EL2
+            },
         }
     }
 }
 
-/// A write of a register.
-#[derive(Clone, Copy, Debug)]
-struct Write {
-    register: Register,
-    value: u64,
-    /// It is one of a hypervisor's own tables, not of a guest's.
-    of_own: bool,
+/// What registers of a CPU hold.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    control: u64,
+    base: u64,
+    mair: u64,
 }
 
-impl Write {
-    fn of(event: &Event) -> Option<Write> {
-        let (register, value, of_own) = match *event {
-            Event::WriteVtcr(value) => (Register::Control, value, false),
-            Event::WriteVttbr(value) => (Register::Root, value, false),
-            Event::WriteTcr(value) => (Register::Control, value, true),
-            Event::WriteTtbr0(value) => (Register::Root, value, true),
-            Event::WriteMair(value) => (Register::Attributes, value, true),
-            _ => return None,
-        };
-        Some(Write {
-            register,
-            value,
-            of_own,
-        })
+impl Held {
+    fn of(regime: Regime, protocol: &Protocol, cpu: u8) -> Held {
+        if regime.is_own() {
+            Held {
+                control: protocol.tcr(cpu),
+                base: protocol.ttbr0(cpu),
+                mair: protocol.mair(cpu),
+            }
+        } else {
+            Held {
+                control: protocol.vtcr(cpu),
+                base: protocol.vttbr(cpu),
+                mair: MAIR,
+            }
+        }
     }
 }
 
@@ -65,118 +98,128 @@ impl Write {
 pub(super) struct Writes {
     regime: Regime,
     cpu: u8,
-    /// What they hold for any space; the root is not looked at.
-    wanted: Registers,
-    before: Registers,
-    held: Registers,
-    /// The root register of the operation's space, where that exists.
+    control: u64,
+    before: u64,
     own: Option<u64>,
+    held: Held,
     loaded_too_early: bool,
 }
 
 impl Writes {
-    /// What the registers of any space of the regime hold, what the CPU's hold when the
-    /// operation starts, and the root register of the operation's space, where that
+    /// The control register as the contract has it, what the CPU's registers hold when
+    /// the operation starts, and the base register for the operation's VM, where that
     /// exists.
     pub(super) fn new(
         regime: Regime,
-        wanted: Registers,
+        control: u64,
         protocol: &Protocol,
         cpu: u8,
         own: Option<u64>,
     ) -> Writes {
-        let before = protocol.registers(cpu);
+        let held = Held::of(regime, protocol, cpu);
         Writes {
             regime,
             cpu,
-            wanted,
-            before,
-            held: before,
+            control,
+            before: held.base,
             own,
+            held,
             loaded_too_early: false,
         }
     }
 
+    fn names(&self) -> Names {
+        Names::of(self.regime)
+    }
+
     /// One event.
     pub(super) fn event(&mut self, operation: &Operation, event: &Event) -> Result<(), Finding> {
-        let Some(write) = Write::of(event) else {
+        let is_own = self.regime.is_own();
+        let names = self.names();
+        match *event {
+            Event::WriteVtcr(value) if !is_own => self.write_control(operation, value),
+            Event::WriteTcr(value) if is_own => self.write_control(operation, value),
+            Event::WriteVttbr(value) if !is_own => self.write_base(operation, value),
+            Event::WriteTtbr0(value) if is_own => self.write_base(operation, value),
+            Event::WriteMair(value) if is_own => {
+                self.may_write(operation, names.mair, value)?;
+                self.held.mair = value;
+                if value == MAIR {
+                    return Ok(());
+                }
+                let what = format!("{} is written with {value:#x}", names.mair);
+                Err(register(names.control_rule, what, MAIR, value))
+            }
+            Event::WriteVtcr(value)
+            | Event::WriteTcr(value)
+            | Event::WriteVttbr(value)
+            | Event::WriteTtbr0(value)
+            | Event::WriteMair(value) => {
+                let what = format!("a register of another regime is written with {value:#x}");
+                Err(Finding::new(Class::Register, names.load_rule, what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write_control(&mut self, operation: &Operation, value: u64) -> Result<(), Finding> {
+        let names = self.names();
+        self.may_write(operation, names.control, value)?;
+        self.held.control = value;
+        if value == self.control {
             return Ok(());
-        };
-        self.may_write(operation, write)?;
-        let value = write.value;
-        match write.register {
-            Register::Control => {
-                self.held.control = value;
-                self.check(write, self.wanted.control)
-            }
-            Register::Attributes => {
-                self.held.attributes = value;
-                self.check(write, self.wanted.attributes)
-            }
-            Register::Root => {
-                self.loaded_too_early |= self.own == Some(value) && !self.holds_the_rest();
-                self.check_root(operation, write)
-            }
         }
+        let what = format!("{} is written with {value:#x}", names.control);
+        Err(register(names.control_rule, what, self.control, value))
     }
 
-    /// Whether the registers beside the root hold what they must.
-    fn holds_the_rest(&self) -> bool {
-        let Registers {
-            control,
-            attributes,
-            ..
-        } = self.held;
-        (control, attributes) == (self.wanted.control, self.wanted.attributes)
+    fn write_base(&mut self, operation: &Operation, value: u64) -> Result<(), Finding> {
+        self.may_write(operation, self.names().base, value)?;
+        let loads = self.own == Some(value);
+        self.loaded_too_early |= loads && !self.is_ready();
+        self.check_base(operation, value)
     }
 
-    /// C4, G2, F1, E2.
-    fn may_write(&self, operation: &Operation, write: Write) -> Result<(), Finding> {
-        let wrong = |name: &str, rule, why: &str| {
-            let what = format!("{name} is written with {:#x} {why}", write.value);
-            Err(Finding::new(Class::Register, rule, what))
-        };
-        if write.of_own != self.regime.is_own() {
-            let other = if write.of_own {
-                Regime::El2
-            } else {
-                Regime::Stage2
-            };
-            let why = "and is none of the registers of these tables";
-            return wrong(write.register.of(other).0, self.load_rule(), why);
+    /// Whether all but the base register hold what they must.
+    fn is_ready(&self) -> bool {
+        (self.held.control, self.held.mair) == (self.control, MAIR)
+    }
+
+    /// C4, G2.
+    fn may_write(&self, operation: &Operation, name: &str, value: u64) -> Result<(), Finding> {
+        if self.own.is_some() {
+            return Ok(());
         }
-        let (name, _) = write.register.of(self.regime);
-        let loads = matches!(operation, Operation::Access { .. } | Operation::Free { .. });
         let rule = match operation {
             Operation::Create { .. } => "C4",
-            Operation::Free { .. } if self.own.is_none() => "F1",
-            _ if self.own.is_none() => "G2",
-            _ if write.of_own && !loads => "E2",
-            _ => return Ok(()),
+            Operation::Free { .. } => "F1",
+            _ => "G2",
         };
-        wrong(name, rule, "by an operation that writes none")
+        let what = format!("{name} is written with {value:#x} by an operation that writes none");
+        Err(Finding::new(Class::Register, rule, what))
     }
 
-    fn check(&self, write: Write, wanted: u64) -> Result<(), Finding> {
-        if write.value == wanted {
+    fn check_base(&self, operation: &Operation, value: u64) -> Result<(), Finding> {
+        let own = self.own.unwrap_or_default();
+        let goes = self.destroys(operation).is_some();
+        if value == own || value == self.before || goes && value == 0 {
             return Ok(());
         }
-        let (name, rule) = write.register.of(self.regime);
-        let what = format!("{name} is written with {:#x}", write.value);
-        Err(register(rule, what, wanted, write.value))
+        let names = self.names();
+        let what = format!("{} is written with {value:#x}", names.base);
+        Err(register(names.base_rule, what, own, value))
     }
 
-    fn check_root(&self, operation: &Operation, write: Write) -> Result<(), Finding> {
-        let goes = destroys(operation).is_some();
-        if write.value == self.before.root || goes && write.value == 0 {
-            return Ok(());
+    /// The clause by which the base register must not hold the VM any more.
+    fn destroys(&self, operation: &Operation) -> Option<&'static str> {
+        match operation {
+            Operation::Free { .. } => Some(self.names().free_rule),
+            Operation::Range {
+                action: Action::Destroy,
+                ..
+            } => Some("D2"),
+            _ => None,
         }
-        self.check(write, self.own.unwrap_or_default())
-    }
-
-    /// The clause behind what an access loads, and the free of an own space.
-    const fn load_rule(&self) -> &'static str {
-        if self.regime.is_own() { "E2" } else { "A2" }
     }
 
     /// A2, D2, F2, G8, E2: the state on return.
@@ -186,59 +229,47 @@ impl Writes {
         outcome: Outcome,
         protocol: &Protocol,
     ) -> Result<(), Finding> {
+        let names = self.names();
         let (rule, wanted) = match (operation, outcome, self.own) {
             (Operation::Access { .. }, Outcome::Done, Some(own)) => {
                 self.check_load(own, protocol)?;
-                (self.load_rule(), own)
+                (names.load_rule, own)
             }
-            (_, Outcome::Done | Outcome::Freed { .. }, Some(own)) if self.before.root == own => {
-                let gone = destroys(operation);
-                if gone.is_some() && self.regime.is_own() {
-                    self.check_synchronized(protocol)?;
-                }
-                gone.map_or(("G8", own), |rule| (rule, 0))
-            }
-            _ => ("G8", self.before.root),
+            (_, Outcome::Done | Outcome::Freed { .. }, Some(own)) if self.before == own => self
+                .destroys(operation)
+                .map_or((names.restore_rule, own), |rule| (rule, 0)),
+            _ => (names.restore_rule, self.before),
         };
-        let held = protocol.registers(self.cpu).root;
-        if held == wanted {
-            return Ok(());
+        let held = Held::of(self.regime, protocol, self.cpu).base;
+        if held != wanted {
+            let what = format!("{} holds {held:#x} on return", names.base);
+            return Err(register(rule, what, wanted, held));
         }
-        let (name, _) = Register::Root.of(self.regime);
-        let what = format!("{name} holds {held:#x} on return");
-        Err(register(rule, what, wanted, held))
+        if self.regime.is_own() && protocol.is_unsynchronized(self.cpu) {
+            let what = "no ISB follows the last write of a register".into();
+            return Err(Finding::new(Class::Barrier, rule, what));
+        }
+        Ok(())
     }
 
     /// A2, E2. That what was written is right has been checked before.
     fn check_load(&self, own: u64, protocol: &Protocol) -> Result<(), Finding> {
-        if self.before.root != own && self.loaded_too_early {
-            let (name, _) = Register::Root.of(self.regime);
-            let (control, _) = Register::Control.of(self.regime);
-            let what = format!("{name} is written before {control} holds its value");
-            return Err(Finding::new(Class::Register, self.load_rule(), what));
+        let names = self.names();
+        if self.before != own && self.loaded_too_early || !self.is_ready() {
+            let what = format!(
+                "{} is written before {} holds the VM's value",
+                names.base, names.control
+            );
+            return Err(Finding::new(Class::Register, names.load_rule, what));
         }
-        self.check_synchronized(protocol)
-    }
-
-    fn check_synchronized(&self, protocol: &Protocol) -> Result<(), Finding> {
-        if !protocol.is_unsynchronized(self.cpu) {
-            return Ok(());
+        if protocol.is_unsynchronized(self.cpu) {
+            let what = format!(
+                "no ISB between the writes of {} and {} and the access",
+                names.control, names.base
+            );
+            return Err(Finding::new(Class::Barrier, names.load_rule, what));
         }
-        let (root, _) = Register::Root.of(self.regime);
-        let what = format!("no ISB follows the last write of {root} or a register with it");
-        Err(Finding::new(Class::Barrier, self.load_rule(), what))
-    }
-}
-
-/// The clause by which `VTTBR_EL2` must not hold the VM any more.
-fn destroys(operation: &Operation) -> Option<&'static str> {
-    match operation {
-        Operation::Free { .. } => Some("F2"),
-        Operation::Range {
-            action: Action::Destroy,
-            ..
-        } => Some("D2"),
-        _ => None,
+        Ok(())
     }
 }
 

@@ -30,6 +30,7 @@ impl Judge {
             operation,
             model,
             format: LeafFormat::new(machine),
+            is_own: machine.regime.is_own(),
         };
         check.entry(live.place, live.descriptor, live.entry, caches)?;
         for &number in tables.joined() {
@@ -38,8 +39,11 @@ impl Judge {
             while let Some((index, descriptor)) = next_nonzero(tables.contents(number), from) {
                 from = index + 1;
                 let at = tables.address(number) + 8 * index as u64;
-                let place = tables.entry_place(number, at);
-                check.entry(place, descriptor, tables.entry(level, descriptor), caches)?;
+                let (place, entry) = (
+                    tables.entry_place(number, at),
+                    tables.entry(level, descriptor),
+                );
+                check.entry(place, descriptor, entry, caches)?;
             }
         }
         Ok(())
@@ -51,6 +55,7 @@ struct Check<'a> {
     operation: &'a Operation,
     model: &'a Model,
     format: LeafFormat,
+    is_own: bool,
 }
 
 impl Check<'_> {
@@ -62,12 +67,11 @@ impl Check<'_> {
         caches: &mut Caches,
     ) -> Result<(), Finding> {
         match entry {
-            Entry::Invalid => Ok(()),
-            Entry::Table { .. } => {
-                let checked = self.format.check_table(descriptor);
-                checked.map_err(|finding| finding.at(place.vm, place.ipa, 0))
-            }
             Entry::Leaf { pa } => self.leaf(place, descriptor, pa, caches),
+            Entry::Table { .. } if self.is_own => {
+                leaf::check_table(descriptor).map_err(|f| f.at(place.vm, place.ipa, 0))
+            }
+            Entry::Table { .. } | Entry::Invalid => Ok(()),
         }
     }
 
@@ -88,7 +92,7 @@ impl Check<'_> {
             bytes,
             leaf: self.format.content(descriptor, pa),
         };
-        let checked = self.format.check(place.level, descriptor);
+        let checked = self.format.check(descriptor);
         let checked = checked.and_then(|()| self.young(descriptor, &stored, place.level, old));
         let checked = checked.and_then(|()| {
             let old = || old().map(|(_, leaf)| leaf);

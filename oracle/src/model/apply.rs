@@ -67,10 +67,10 @@ impl Model {
     }
 
     fn answer(&mut self, operation: &Operation, supply: Supply) -> Result<Outcome, Refusal> {
-        let pages = supply.available;
-        if !own::is_here(self.machine.regime, operation) {
+        if self.machine.regime.is_own() && !own::is_here(operation) {
             return Err(Refusal::NotHere);
         }
+        let pages = supply.available;
         match *operation {
             Operation::Create { vm, vmid } => self.create(vm, vmid, supply),
             Operation::Map {
@@ -222,6 +222,13 @@ impl Model {
         let configuration = self.vms[index].space.configuration();
         checks::range(configuration, ipa, Some(pa), size)?;
         checks::output(configuration, pa, size)?;
+        let is_own = self.machine.regime.is_own();
+        if is_own {
+            checks::own_attributes(mapping.prot, mapping.memory)?;
+        } else {
+            checks::attributes(&self.machine, mapping.prot, mapping.memory)?;
+            checks::ownership(&self.machine, pa, size)?;
+        }
         let wanted = Wanted {
             ipa,
             bytes: size,
@@ -229,22 +236,16 @@ impl Model {
             pages_only: mapping.pages_only,
         };
         let space = &mut self.vms[index].space;
-        if self.machine.regime.is_own() {
-            own::check_attributes(mapping.prot, mapping.memory)?;
-            if !space.agrees_with(&wanted) {
-                return Err(Refusal::Mapped);
-            }
-            return Ok(space.fill(&wanted, pages, &mut self.effects));
+        if is_own {
+            return space.put_own(&wanted, pages, &mut self.effects);
         }
-        checks::attributes(&self.machine, mapping.prot, mapping.memory)?;
-        checks::ownership(&self.machine, pa, size)?;
         Ok(space.put(&wanted, pages, &mut self.effects))
     }
 
     fn unmap(&mut self, vm: usize, range: Range, pages: u32) -> Result<Outcome, Refusal> {
         let index = self.alive_with(vm, range)?;
         let space = &mut self.vms[index].space;
-        if self.machine.regime.is_own() && space.is_cut_by(range.ipa, range.end()) {
+        if self.machine.regime.is_own() && space.cuts_a_block(range.ipa, range.end()) {
             return Err(Refusal::CutsBlock);
         }
         Ok(space.unmap(range.ipa, range.end(), pages, &mut self.effects))
@@ -428,8 +429,9 @@ impl Model {
     fn access(&mut self, vm: usize, ipa: u64, kind: AccessKind) -> Result<Outcome, Refusal> {
         let index = self.alive(vm)?;
         self.effects.edges.add(ipa);
+        let haf = self.haf();
         let space = &mut self.vms[index].space;
-        if self.machine.features.haf && ipa < space.configuration().ipa_end() {
+        if haf && ipa < space.configuration().ipa_end() {
             space.access(ipa, kind, self.machine.features.dbm);
         }
         Ok(Outcome::Done)

@@ -44,7 +44,8 @@ impl Space {
         self.add_neighbours(wanted.ipa, wanted.end(), effects);
         let mut at = wanted.ipa;
         while at < wanted.end() {
-            let (level, alike_until) = alike(&self.configuration, wanted, at);
+            let root = self.configuration.start_level();
+            let (level, alike_until) = alike(&self.configuration, wanted, at, root);
             effects.edges.add(alike_until);
             if let Some(end) = self.served_until(wanted, at, level) {
                 at = end.min(alike_until);
@@ -61,7 +62,7 @@ impl Space {
             available = left;
             self.add_block_edges(at, effects);
             let table_end = (at + 1).next_multiple_of(self.configuration.table_bytes(level));
-            let end = self.next_served(wanted, at, table_end.min(alike_until));
+            let end = self.next_served(wanted, at, table_end.min(alike_until), level);
             self.cut(at);
             self.cut(end);
             let new = Stretch {
@@ -154,8 +155,7 @@ impl Space {
 
     /// The first address behind `at` and before `end` for which nothing need be stored,
     /// or `end`. All lie in one table of the level that is wanted.
-    fn next_served(&self, wanted: &Wanted, at: u64, end: u64) -> u64 {
-        let (level, _) = alike(&self.configuration, wanted, at);
+    fn next_served(&self, wanted: &Wanted, at: u64, end: u64, level: i8) -> u64 {
         let mut old = self.stretches[self.overlapping(at, end)].iter();
         let serves = |old: &&Stretch| {
             old.ipa > at && old.level <= level && old.content.serves_as(&wanted.content_at(old.ipa))
@@ -210,9 +210,14 @@ fn permitted(prot: Prot, memory: MemoryType) -> Prot {
     Prot { execute, ..prot }
 }
 
-/// M9, N2: the level of the entry at `at`, and how far entries have that level: until a
-/// larger one fits, or its own size does not any more.
-pub(super) fn alike(configuration: &Configuration, wanted: &Wanted, at: u64) -> (i8, u64) {
+/// M9, N2: the level of the entry at `at`, `highest` at the highest, and how far entries
+/// have that level: until a larger one fits, or its own size does not any more.
+pub(super) fn alike(
+    configuration: &Configuration,
+    wanted: &Wanted,
+    at: u64,
+    highest: i8,
+) -> (i8, u64) {
     let mut end = wanted.end();
     if wanted.pages_only {
         return (PAGE_LEVEL, end);
@@ -222,7 +227,7 @@ pub(super) fn alike(configuration: &Configuration, wanted: &Wanted, at: u64) -> 
         Content::Annotation { .. } => at,
     };
     let supported = |level: &i8| configuration.leaf_supported(*level);
-    for level in (configuration.start_level()..PAGE_LEVEL).filter(supported) {
+    for level in (highest..PAGE_LEVEL).filter(supported) {
         let bytes = configuration.entry_bytes(level);
         let first = at.next_multiple_of(bytes);
         let in_step = at % bytes == pa % bytes;

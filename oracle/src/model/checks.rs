@@ -58,6 +58,17 @@ pub(super) fn attributes(machine: &Machine, prot: Prot, memory: MemoryType) -> R
     Ok(())
 }
 
+/// E4, in the place of M7.
+pub(super) fn own_attributes(prot: Prot, memory: MemoryType) -> Result<(), Refusal> {
+    let executes = prot.execute != Execute::Never;
+    let per_el = matches!(prot.execute, Execute::El1 | Execute::El0);
+    let both = prot.write && executes;
+    if !prot.read || both || (executes && is_device(memory)) || per_el {
+        return Err(Refusal::BadAttributes);
+    }
+    Ok(())
+}
+
 /// M8.
 pub(super) fn ownership(machine: &Machine, pa: u64, size: u64) -> Result<(), Refusal> {
     let last = pa + (size - 1);

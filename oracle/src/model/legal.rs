@@ -1,11 +1,10 @@
-//! Section L of the contract: which configurations of a guest's Stage-2 are legal, and
-//! the numbers that follow from one.
+//! Section L of the contract: which configurations are legal, in the other regimes by E1,
+//! Z1 and Z3, and the numbers that follow from one.
 //!
 //! It leaves out the registers' encodings, which are in `registers`.
 
 use std::fmt;
 
-use super::{aarch32, own};
 use crate::arch::Granule;
 use crate::operation::{Machine, Regime};
 
@@ -19,6 +18,9 @@ const SMALLEST: u8 = 25;
 /// The binary logarithm of the most tables that a root can have.
 const CONCATENATION_BITS: u32 = 4;
 
+/// Z: what AArch32 has alone.
+const AARCH32_PA_BITS: u8 = 40;
+
 /// The level of pages, in every granule.
 pub(super) const PAGE_LEVEL: i8 = 3;
 
@@ -28,6 +30,10 @@ const HIGHEST_LEVEL: i8 = -1;
 /// What is asked for, and what of the machine decides whether it is legal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
+    /// Which tables.
+    pub regime: Regime,
+    /// The machine has features, of which AArch32 knows none.
+    pub has_features: bool,
     /// Translation granule.
     pub granule: Granule,
     /// Level of the root, or `None` for the fewest levels (L2).
@@ -49,6 +55,8 @@ impl Request {
     pub fn of(machine: &Machine) -> Request {
         let features = &machine.features;
         Request {
+            regime: machine.regime,
+            has_features: has_features(machine),
             granule: machine.granule,
             start_level: machine.start_level,
             ipa_bits: machine.ipa_bits,
@@ -64,8 +72,28 @@ impl Request {
     }
 }
 
-/// A legal configuration: [`check`] makes those of a guest's Stage-2 in AArch64, and
-/// [`of_machine`] those of any regime.
+/// Whether a machine has any feature of the contract.
+fn has_features(machine: &Machine) -> bool {
+    let features = &machine.features;
+    [
+        features.lpa2_4k,
+        features.lpa2_16k,
+        features.ttst,
+        features.xnx,
+        features.fwb,
+        features.haf,
+        features.dbm,
+        machine.bbm != 0,
+        machine.ttl,
+        machine.tlb_range,
+        machine.vmid16,
+        machine.idc,
+        machine.dic,
+    ]
+    .contains(&true)
+}
+
+/// A legal configuration. Only [`check`] and [`configurations`] make one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Configuration {
     granule: Granule,
@@ -78,6 +106,9 @@ pub struct Configuration {
 /// Why a configuration is not legal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Illegal {
+    /// Z: another granule, physical address size or descriptor than AArch32 has, or a
+    /// feature.
+    Aarch32,
     /// A physical address size that no `PARange` states.
     PaBits(u8),
     /// L1: DS for a granule that has no FEAT_LPA2 on this machine.
@@ -110,16 +141,6 @@ pub enum Illegal {
         /// The smallest physical address size for this start level, in bits.
         at_least: u8,
     },
-    /// E1, Z3: another start level than the VA size gives.
-    NotTheStart {
-        /// The start level.
-        start_level: i8,
-        /// The one that the VA size gives.
-        only: i8,
-    },
-    /// Section Z: another granule or physical address size than AArch32 has, or
-    /// something optional.
-    Aarch32,
     /// L3: the root would have fewer than 2 entries, or more than 16 tables.
     RootSize {
         /// The start level.
@@ -132,6 +153,9 @@ pub enum Illegal {
 impl fmt::Display for Illegal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
+            Illegal::Aarch32 => f.write_str(
+                "AArch32 has the 4K granule, 40 bits of physical address, and no features",
+            ),
             Illegal::PaBits(bits) => write!(f, "no PARange states {bits} bits"),
             Illegal::Ds(granule) => write!(
                 f,
@@ -159,14 +183,6 @@ impl fmt::Display for Illegal {
                 f,
                 "start level {start_level} needs a physical address size of {at_least} bits, not {pa_bits}"
             ),
-            Illegal::NotTheStart { start_level, only } => write!(
-                f,
-                "a stage 1 of this size starts at level {only}, not {start_level}"
-            ),
-            Illegal::Aarch32 => write!(
-                f,
-                "AArch32 needs the 4K granule, a physical address size of 40 bits, and no features"
-            ),
             Illegal::RootSize {
                 start_level,
                 ipa_bits,
@@ -189,32 +205,16 @@ impl std::error::Error for Illegal {}
 /// The rule that is broken; without a start level, the one that the highest level
 /// breaks.
 pub fn check(request: &Request) -> Result<Configuration, Illegal> {
-    check_sizes(request)?;
-    let Request {
-        ipa_bits, pa_bits, ..
-    } = *request;
-    if ipa_bits > pa_bits {
-        return Err(Illegal::IpaAbovePa { ipa_bits, pa_bits });
-    }
-    match request.start_level {
-        Some(level) => check_start(request, level),
-        None => {
-            let fewest_first = (HIGHEST_LEVEL..=PAGE_LEVEL).rev();
-            let mut checked = fewest_first.map(|level| check_start(request, level));
-            let first_legal = checked.find(Result::is_ok);
-            first_legal.unwrap_or_else(|| check_start(request, HIGHEST_LEVEL))
-        }
-    }
-}
-
-/// L1, but for the limit that the physical address size sets.
-pub(super) fn check_sizes(request: &Request) -> Result<(), Illegal> {
     let Request {
         granule,
         ipa_bits,
         pa_bits,
         ..
     } = *request;
+    let of_aarch32 = granule == Granule::K4 && pa_bits == AARCH32_PA_BITS && !request.ds;
+    if request.regime.is_aarch32() && (!of_aarch32 || request.has_features) {
+        return Err(Illegal::Aarch32);
+    }
     if !PA_SIZES.contains(&pa_bits) {
         return Err(Illegal::PaBits(pa_bits));
     }
@@ -229,19 +229,20 @@ pub(super) fn check_sizes(request: &Request) -> Result<(), Illegal> {
             at_most,
         });
     }
-    Ok(())
-}
-
-/// Sections L, E1, Z1 and Z3 for a machine of any regime.
-///
-/// # Errors
-/// The rule that is broken.
-pub fn of_machine(machine: &Machine) -> Result<Configuration, Illegal> {
-    match machine.regime {
-        Regime::Stage2 => check(&Request::of(machine)),
-        Regime::El2 => own::check(&Request::of(machine)),
-        Regime::Aarch32 => aarch32::check(machine),
-        Regime::Aarch32Hyp => aarch32::check_hyp(machine),
+    if ipa_bits > pa_bits && !request.regime.is_own() {
+        return Err(Illegal::IpaAbovePa { ipa_bits, pa_bits });
+    }
+    if request.regime.is_own() {
+        return check_own_start(request);
+    }
+    match request.start_level {
+        Some(level) => check_start(request, level),
+        None => {
+            let fewest_first = (HIGHEST_LEVEL..=PAGE_LEVEL).rev();
+            let mut checked = fewest_first.map(|level| check_start(request, level));
+            let first_legal = checked.find(Result::is_ok);
+            first_legal.unwrap_or_else(|| check_start(request, HIGHEST_LEVEL))
+        }
     }
 }
 
@@ -259,6 +260,8 @@ pub fn configurations() -> impl Iterator<Item = Configuration> {
     sizes.flat_map(|(granule, start, (ipa_bits, pa_bits))| {
         [false, true].into_iter().filter_map(move |ds| {
             check(&Request {
+                regime: Regime::Stage2,
+                has_features: true,
                 granule,
                 start_level: Some(start),
                 ipa_bits,
@@ -283,11 +286,44 @@ fn smallest(granule: Granule, ttst: bool) -> u8 {
 
 /// L1: the largest IPA size in bits, whatever the physical address size is otherwise.
 fn largest(request: &Request) -> u8 {
+    match request.regime {
+        Regime::Stage2 | Regime::El2 => {}
+        Regime::Aarch32 => return AARCH32_PA_BITS,
+        Regime::Aarch32Hyp => return 32,
+    }
     let wide = match request.granule {
         Granule::K4 | Granule::K16 => request.ds,
         Granule::K64 => request.pa_bits == 52,
     };
     if wide { 52 } else { 48 }
+}
+
+/// E1, Z3: the start level is what the VA size gives, and the root one table.
+fn check_own_start(request: &Request) -> Result<Configuration, Illegal> {
+    let Request {
+        granule,
+        ipa_bits,
+        pa_bits,
+        ds,
+        ..
+    } = *request;
+    let one_table = |level: &i8| {
+        let entry = lsb(granule, *level);
+        (entry + 1..=entry + stride(granule)).contains(&u32::from(ipa_bits))
+    };
+    let start_level = (HIGHEST_LEVEL..=PAGE_LEVEL)
+        .find(one_table)
+        .expect("tables of one page each resolve every size that L1 allows");
+    match request.start_level {
+        Some(other) if other != start_level => Err(Illegal::StartLevel(other)),
+        _ => Ok(Configuration {
+            granule,
+            start_level,
+            ipa_bits,
+            pa_bits,
+            ds,
+        }),
+    }
 }
 
 /// L3 and L4, for sizes that L1 allows.
@@ -296,6 +332,7 @@ fn check_start(request: &Request, start_level: i8) -> Result<Configuration, Ille
         granule,
         ipa_bits,
         pa_bits,
+        ds,
         ..
     } = *request;
     let Some(at_least) = pa_bits_for_start(request, start_level) else {
@@ -316,7 +353,13 @@ fn check_start(request: &Request, start_level: i8) -> Result<Configuration, Ille
             ipa_bits,
         });
     }
-    Ok(Configuration::with_start(request, start_level))
+    Ok(Configuration {
+        granule,
+        start_level,
+        ipa_bits,
+        pa_bits,
+        ds,
+    })
 }
 
 /// L4: the smallest physical address size with which a table may start at
@@ -327,6 +370,8 @@ fn pa_bits_for_start(request: &Request, level: i8) -> Option<u8> {
     let always = PA_SIZES[0];
     match (request.granule, level) {
         (Granule::K4, -1) | (Granule::K16, 0) => request.ds.then_some(always),
+        // Z1: AArch32 has levels 1 and 2 alone.
+        (Granule::K4, 0) if request.regime == Regime::Aarch32 => None,
         (Granule::K4, 0) | (Granule::K64, 1) => Some(44),
         (Granule::K16, 1) => Some(42),
         (Granule::K4, 3) => request.ttst.then_some(always),
@@ -364,24 +409,6 @@ fn name(granule: Granule) -> &'static str {
 }
 
 impl Configuration {
-    /// What was asked for, where it is legal with this start level.
-    pub(super) fn with_start(request: &Request, start_level: i8) -> Configuration {
-        let Request {
-            granule,
-            ipa_bits,
-            pa_bits,
-            ds,
-            ..
-        } = *request;
-        Configuration {
-            granule,
-            start_level,
-            ipa_bits,
-            pa_bits,
-            ds,
-        }
-    }
-
     /// The granule.
     pub fn granule(&self) -> Granule {
         self.granule

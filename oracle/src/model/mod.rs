@@ -6,18 +6,15 @@
 //! - `content`: what entries hold, as stretches of entries that hold alike;
 //! - `space`: the stretches of one address space, and the tables that follow;
 //! - `edit`: how stretches change;
-//! - `change`, `whole`, `resize`, `subtree`: the operations on a space, after their
+//! - `change`, `whole`, `resize`, `subtree`, and `own` for the hypervisor's: the operations on a space, after their
 //!   preconditions, which are in `checks`;
 //! - `apply`: operations and their answers;
-//! - `own`: what differs where the tables are a hypervisor's own (section E);
-//! - `aarch32`: what differs in AArch32 (section Z);
 //! - `dirty`: what the dirty log must be told;
 //! - `edges`: the addresses at which a change is worth a look.
 //!
 //! It knows no table memory: which page a table lies in, and the order of
 //! stores, are for the ledger and the protocol.
 
-pub mod aarch32;
 mod apply;
 mod change;
 mod checks;
@@ -26,7 +23,7 @@ mod dirty;
 mod edges;
 mod edit;
 pub mod legal;
-pub mod own;
+mod own;
 pub mod registers;
 mod resize;
 mod space;
@@ -34,11 +31,10 @@ mod subtree;
 mod whole;
 
 use crate::operation::{Machine, MemoryType, Prot};
-use crate::regime::Registers;
 pub use content::{Content, Stretch};
 use dirty::Dirty;
 use edges::Edges;
-use legal::{Configuration, Illegal};
+use legal::{Configuration, Illegal, Request};
 use space::Space;
 use subtree::Built;
 
@@ -103,7 +99,7 @@ pub enum Meaning {
         /// The level of the entry that decides over the IPA: empty, or a mark.
         fault_level: i8,
     },
-    /// An IPA beyond the IPA size: a translation fault at level 0, in AArch32 at level 1.
+    /// An IPA beyond the IPA size: a translation fault at level 0.
     OutOfRange,
     /// The VM does not exist: nothing is promised about any IPA.
     NoVm,
@@ -141,8 +137,8 @@ impl Model {
     /// every create is refused on it.
     pub fn new(machine: &Machine) -> Model {
         Model {
-            machine: own::machine(machine),
-            configuration: legal::of_machine(machine),
+            machine: *machine,
+            configuration: configuration(machine),
             vms: Vec::new(),
             effects: Effects::default(),
         }
@@ -150,8 +146,8 @@ impl Model {
 
     /// As [`Model::new`], but keeps the buffers.
     pub fn reset(&mut self, machine: &Machine) {
-        self.machine = own::machine(machine);
-        self.configuration = legal::of_machine(machine);
+        self.machine = *machine;
+        self.configuration = configuration(machine);
         for vm in &mut self.vms {
             vm.exists = false;
         }
@@ -166,7 +162,7 @@ impl Model {
     /// What an IPA means to a VM.
     pub fn lookup(&self, vm: usize, ipa: u64) -> Meaning {
         match self.vm(vm) {
-            Some(vm) => vm.space.lookup(ipa, &self.machine),
+            Some(vm) => vm.space.lookup(ipa, self.haf()),
             None => Meaning::NoVm,
         }
     }
@@ -176,11 +172,23 @@ impl Model {
         self.vm(vm).map(|vm| vm.vmid)
     }
 
-    /// The VM's registers (R1 and R3, E2, Z1, Z3) for a root at `root_pa`; `None` also
-    /// where one has no room for the VMID or the address.
-    pub fn registers(&self, vm: usize, root_pa: u64) -> Option<Registers> {
+    /// The control register of the machine's regime for the VM: R1, E2, Z1, Z3.
+    pub fn control(&self, vm: usize) -> Option<u64> {
+        let space = &self.vm(vm)?.space;
+        Some(registers::control(space.configuration(), &self.machine))
+    }
+
+    /// The base register of the machine's regime for the VM with a root at `root_pa`: R3,
+    /// E2, Z1, Z3; `None` also where it has no room for the VMID or the address.
+    pub fn base(&self, vm: usize, root_pa: u64) -> Option<u64> {
         let vm = self.vm(vm)?;
-        registers::of_space(vm.space.configuration(), &self.machine, vm.vmid, root_pa)
+        registers::base(vm.space.configuration(), &self.machine, vm.vmid, root_pa)
+    }
+
+    /// Whether hardware sets access flags (H1). In a regime of the hypervisor's own it
+    /// does not (E2).
+    fn haf(&self) -> bool {
+        self.machine.features.haf && !self.machine.regime.is_own()
     }
 
     /// The table pages that the VM must have now, those of the root and of a subtree
@@ -195,7 +203,7 @@ impl Model {
         existing.fold(0, |sum, vm| sum.saturating_add(vm.tables()))
     }
 
-    /// The answer of section L, E1, Z1 or Z3 for the machine.
+    /// Section L's answer for the machine.
     pub fn configuration(&self) -> Result<Configuration, Illegal> {
         self.configuration
     }
@@ -226,9 +234,8 @@ impl Model {
     /// What the VM maps, in ascending order; nothing where it does not exist.
     pub fn runs(&self, vm: usize) -> impl Iterator<Item = Run> {
         let space = self.vm(vm).map(|vm| &vm.space);
-        space
-            .into_iter()
-            .flat_map(|space| space.runs(&self.machine))
+        let haf = self.haf();
+        space.into_iter().flat_map(move |space| space.runs(haf))
     }
 
     /// What the entries of the VM hold, leaves and marks, in ascending order; nothing
@@ -278,4 +285,8 @@ impl Vm {
         let built = u32::try_from(built).unwrap_or(u32::MAX);
         self.space.tables().saturating_add(built)
     }
+}
+
+fn configuration(machine: &Machine) -> Result<Configuration, Illegal> {
+    legal::check(&Request::of(machine))
 }

@@ -1,52 +1,49 @@
-//! Section R of the contract: `VTCR_EL2` and `VTTBR_EL2` for a configuration, and which
-//! registers stand in their place in the other regimes.
+//! Section R of the contract, and E2, Z1 and Z3: what the registers hold for a
+//! configuration.
 //!
 //! It leaves out R4, which is about descriptors, not registers.
 
 use super::legal::{Configuration, PA_SIZES};
-use super::{aarch32, own};
 use crate::arch::Granule;
 use crate::operation::{Machine, Regime};
-use crate::regime::Registers;
 
 /// `PS` for 52 bits: the root's address then has the 52-bit format.
 const PS_52_BITS: u64 = 6;
 
-/// IRGN0 and ORGN0 write-back, SH0 inner: at the same place in each control register.
-pub(super) const WALKS: u64 = 1 << 8 | 1 << 10 | 3 << 12;
+const IRGN0_WRITE_BACK: u64 = 1 << 8;
+const ORGN0_WRITE_BACK: u64 = 1 << 10;
+const SH0_INNER: u64 = 3 << 12;
+/// What the contract has alike in all of them.
+const WALKS: u64 = IRGN0_WRITE_BACK | ORGN0_WRITE_BACK | SH0_INNER;
+const DS: u64 = 1 << 32;
 
-/// The registers that stand for an address space of the machine's regime whose root is
-/// at `root_pa`; `None` where one has no room for the VMID or the address.
-pub fn of_space(
+/// `MAIR_EL2` and, in its low half, HMAIR0 (E2, Z3).
+pub const MAIR: u64 = 0x0044_04ff;
+
+/// The control register of the machine's regime: `VTCR_EL2` (R1), `TCR_EL2` (E2), VTCR
+/// (Z1) or HTCR (Z3).
+pub fn control(configuration: &Configuration, machine: &Machine) -> u64 {
+    match machine.regime {
+        Regime::Stage2 => vtcr(configuration, machine),
+        Regime::El2 => tcr(configuration),
+        Regime::Aarch32 => vtcr_of_aarch32(configuration),
+        Regime::Aarch32Hyp => htcr(configuration),
+    }
+}
+
+/// The base register of the machine's regime for a root at `root_pa`: `VTTBR_EL2` (R3),
+/// `TTBR0_EL2` (E2), VTTBR (Z1) or HTTBR (Z3). `None` where it has no room for the VMID
+/// or the address.
+pub fn base(
     configuration: &Configuration,
     machine: &Machine,
     vmid: u16,
     root_pa: u64,
-) -> Option<Registers> {
-    let root = match machine.regime {
-        Regime::Stage2 => vttbr(configuration, machine, vmid, root_pa),
-        Regime::El2 => own::ttbr0(configuration, root_pa),
-        Regime::Aarch32 => aarch32::vttbr(vmid, root_pa),
-        Regime::Aarch32Hyp => aarch32::httbr(root_pa),
-    }?;
-    Some(Registers {
-        root,
-        ..of_machine(configuration, machine)
-    })
-}
-
-/// What is the same for each address space of the machine: all but the root, which is 0.
-pub fn of_machine(configuration: &Configuration, machine: &Machine) -> Registers {
-    let (control, attributes) = match machine.regime {
-        Regime::Stage2 => (vtcr(configuration, machine), 0),
-        Regime::El2 => (own::tcr(configuration), own::MAIR),
-        Regime::Aarch32 => (aarch32::vtcr(configuration), 0),
-        Regime::Aarch32Hyp => (aarch32::htcr(configuration), aarch32::HMAIR0),
-    };
-    Registers {
-        control,
-        root: 0,
-        attributes,
+) -> Option<u64> {
+    if machine.regime.is_own() {
+        root(configuration, root_pa)
+    } else {
+        vttbr(configuration, machine, vmid, root_pa)
     }
 }
 
@@ -61,19 +58,48 @@ pub fn vtcr(configuration: &Configuration, machine: &Machine) -> u64 {
         (VS, machine.vmid16),
         (HA, haf),
         (HD, haf && machine.features.dbm),
+        (DS, configuration.ds()),
     ];
     let flags = flags.into_iter().filter(|(_, set)| *set);
-    let t0sz = 64 - u64::from(configuration.ipa_bits());
-    flags.fold(
-        t0sz | start(configuration) | WALKS | format(configuration) | RES1,
-        |register, (flag, _)| register | flag,
-    )
+    let plain = t0sz(configuration, 64)
+        | start(configuration)
+        | WALKS
+        | tg0(configuration.granule()) << 14
+        | ps(configuration) << 16
+        | RES1;
+    flags.fold(plain, |register, (flag, _)| register | flag)
 }
 
-/// TG0, PS and DS, which both control registers of AArch64 have at the same place.
-pub(super) fn format(configuration: &Configuration) -> u64 {
-    let ds = u64::from(configuration.ds()) << 32;
-    tg0(configuration.granule()) << 14 | ps(configuration) << 16 | ds
+/// E2: `TCR_EL2`.
+fn tcr(configuration: &Configuration) -> u64 {
+    const RES1: u64 = 1 << 31 | 1 << 23;
+    let ds = if configuration.ds() { DS } else { 0 };
+    t0sz(configuration, 64)
+        | WALKS
+        | tg0(configuration.granule()) << 14
+        | ps(configuration) << 16
+        | ds
+        | RES1
+}
+
+/// Z1: VTCR. T0SZ is signed, and S is its sign.
+fn vtcr_of_aarch32(configuration: &Configuration) -> u64 {
+    const RES1: u64 = 1 << 31;
+    let t0sz = t0sz(configuration, 32) & 0b1111;
+    let sign = t0sz >> 3;
+    let sl0 = u64::from(configuration.start_level() == 1);
+    t0sz | sign << 4 | sl0 << 6 | WALKS | RES1
+}
+
+/// Z3: HTCR.
+fn htcr(configuration: &Configuration) -> u64 {
+    const RES1: u64 = 1 << 31 | 1 << 23;
+    t0sz(configuration, 32) | WALKS | RES1
+}
+
+/// T0SZ in registers for input addresses of at most `most` bits, in two's complement.
+fn t0sz(configuration: &Configuration, most: u64) -> u64 {
+    most.wrapping_sub(configuration.ipa_bits().into())
 }
 
 /// R3: `VTTBR_EL2` for a root at `root_pa`, or `None` where the register has no
@@ -89,11 +115,11 @@ pub fn vttbr(
 ) -> Option<u64> {
     let fits = machine.vmid16 || vmid <= u16::from(u8::MAX);
     let vmid = fits.then_some(u64::from(vmid) << 48)?;
-    Some(vmid | base(configuration, root_pa)?)
+    Some(vmid | root(configuration, root_pa)?)
 }
 
-/// The root's address as `VTTBR_EL2` and `TTBR0_EL2` have it.
-pub(super) fn base(configuration: &Configuration, root_pa: u64) -> Option<u64> {
+/// The root's address as a base register has it.
+fn root(configuration: &Configuration, root_pa: u64) -> Option<u64> {
     let wide = configuration.ds()
         || configuration.granule() == Granule::K64 && ps(configuration) == PS_52_BITS;
     let (fits, baddr) = if wide {

@@ -11,7 +11,7 @@
 use super::content::{Content, Stretch};
 use super::legal::Configuration;
 use super::{Meaning, Run};
-use crate::operation::{EntryContent, Execute, LeafContent, Machine, Prot, Regime};
+use crate::operation::EntryContent;
 
 /// An address space.
 #[derive(Clone, Debug)]
@@ -53,8 +53,8 @@ impl Space {
         below + self.configuration.root_tables()
     }
 
-    /// What an IPA means to the walks of a machine.
-    pub(super) fn lookup(&self, ipa: u64, machine: &Machine) -> Meaning {
+    /// What an IPA means, where hardware sets access flags (`haf`) or does not.
+    pub(super) fn lookup(&self, ipa: u64, haf: bool) -> Meaning {
         if ipa >= self.configuration.ipa_end() {
             return Meaning::OutOfRange;
         }
@@ -65,9 +65,9 @@ impl Space {
         };
         let level = stretch.level;
         match stretch.content_at(ipa) {
-            Content::Leaf(leaf) if is_accessible(&leaf, machine) => Meaning::Mapped {
+            Content::Leaf(leaf) if leaf.young || haf => Meaning::Mapped {
                 pa: leaf.pa,
-                prot: permitted(leaf.prot, machine),
+                prot: leaf.prot,
                 memory: leaf.memory,
                 level,
             },
@@ -139,16 +139,16 @@ impl Space {
     }
 
     /// Maximal runs of what is mapped, whatever the leaves' sizes.
-    pub(super) fn runs(&self, machine: &Machine) -> impl Iterator<Item = Run> {
+    pub(super) fn runs(&self, haf: bool) -> impl Iterator<Item = Run> {
         let leaf = move |stretch: &Stretch| {
             let leaf = stretch.content.leaf()?;
             Some(Run {
                 ipa: stretch.ipa,
                 bytes: stretch.bytes,
                 pa: leaf.pa,
-                prot: permitted(leaf.prot, machine),
+                prot: leaf.prot,
                 memory: leaf.memory,
-                accessible: is_accessible(&leaf, machine),
+                accessible: leaf.young || haf,
             })
         };
         let mut rest = self.stretches.iter().filter_map(leaf).peekable();
@@ -165,20 +165,6 @@ impl Space {
         self.stretches
             .partition_point(|stretch| stretch.end() <= ipa)
     }
-}
-
-/// H1: it takes no Access flag fault.
-fn is_accessible(leaf: &LeafContent, machine: &Machine) -> bool {
-    leaf.young || machine.features.haf
-}
-
-/// Z2: in AArch32 a fetch from a guest's memory needs the permission to read it.
-fn permitted(prot: Prot, machine: &Machine) -> Prot {
-    if machine.regime == Regime::Aarch32 && !prot.read {
-        let execute = Execute::Never;
-        return Prot { execute, ..prot };
-    }
-    prot
 }
 
 impl Run {

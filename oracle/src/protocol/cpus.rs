@@ -3,7 +3,6 @@
 
 use super::pending::Time;
 use crate::ledger::Place;
-use crate::regime::Registers;
 
 /// One CPU.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +24,19 @@ pub(super) struct Cpu {
     pub(super) has_invalidated: bool,
     /// How far it is with its invalidations, where its own TLB counts (E6).
     pub(super) own_tlb: OwnTlb,
+}
+
+/// What a CPU wrote to its registers last, or 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Registers {
+    pub(super) vtcr: u64,
+    pub(super) vttbr: u64,
+    /// `TCR_EL2`, HTCR
+    pub(super) tcr: u64,
+    /// `TTBR0_EL2`, HTTBR
+    pub(super) ttbr0: u64,
+    /// `MAIR_EL2`, HMAIR0
+    pub(super) mair: u64,
 }
 
 /// What the instructions that follow may still be translated by.

@@ -3,12 +3,11 @@
 //! It leaves out when they are ordered and complete: see `pending`.
 
 use super::Protocol;
-use super::cpus::OwnTlb;
+use super::cpus::{OwnTlb, Registers};
 use super::operand::Operand;
 use crate::event::Tlbi;
 use crate::ledger::Format;
 use crate::operation::Regime;
-use crate::regime::Registers;
 use crate::verdict::{Class, Finding};
 
 /// `VTCR_EL2.VS`.
@@ -35,7 +34,7 @@ impl Protocol {
     /// What a `TLBI` concerns.
     fn reach(&self, operation: Tlbi, operand: u64) -> Reach {
         let encoding = &self.encoding;
-        let guests = !self.regime.is_own();
+        let guests = !self.is_hypervisors_own();
         match operation {
             Tlbi::Ipas2e1is if guests => Reach::Addresses(encoding.by_ipa(operand)),
             Tlbi::Ripas2e1is if guests => Reach::Addresses(encoding.range(operand)),
@@ -53,6 +52,12 @@ impl Protocol {
         }
     }
 
+    /// Whether the tables are EL2's own or Hyp mode's: there is no VMID, and no second
+    /// stage.
+    pub(super) fn is_hypervisors_own(&self) -> bool {
+        matches!(self.regime, Regime::El2 | Regime::Aarch32Hyp)
+    }
+
     pub(super) fn tlbi(
         &mut self,
         by: u8,
@@ -61,7 +66,7 @@ impl Protocol {
         format: &Format,
     ) -> Result<(), Finding> {
         let reach = self.reach(operation, operand);
-        let own_regime = self.regime.is_own();
+        let own_regime = self.is_hypervisors_own();
         let cpu = self.cpus.get(by);
         if matches!(operation, Tlbi::Ripas2e1is | Tlbi::Rvae2is) && !self.tlb_range {
             let what = "a TLBI by range is UNDEFINED on a machine without FEAT_TLBIRANGE";
@@ -76,9 +81,9 @@ impl Protocol {
         if own_regime {
             cpu.own_tlb = OwnTlb::Invalidating;
         }
-        let Registers { control, root, .. } = cpu.registers;
-        let wide = self.vmid16 && control & VS != 0;
-        let vmid = (root >> 48) as u16 & if wide { 0xffff } else { 0xff };
+        let Registers { vtcr, vttbr, .. } = cpu.registers;
+        let wide = self.vmid16 && vtcr & VS != 0;
+        let vmid = (vttbr >> 48) as u16 & if wide { 0xffff } else { 0xff };
         let (now, cpus) = (self.now, &self.cpus);
         let mut useful = false;
         for space in &mut self.spaces {

@@ -27,11 +27,10 @@ mod store;
 use crate::event::{Barrier, CacheOperation, Event, Record};
 use crate::ledger::{Ledger, Live, Tables};
 use crate::operation::{Machine, Regime};
-use crate::regime::Registers;
 use crate::verdict::{Class, Finding};
 
 pub use bbm::Discipline;
-use cpus::{Cpus, OwnTlb};
+use cpus::{Cpus, OwnTlb, Registers};
 use explain::{located, name};
 use groups::Groups;
 use half_done::HalfDone;
@@ -47,7 +46,7 @@ use store::Store;
 struct Space {
     vm: usize,
     vmid: u16,
-    root: u64,
+    vttbr: u64,
     pending: Pending,
     /// The first `VMALLS12E1IS` of this operation covered nothing.
     idle_whole: bool,
@@ -133,12 +132,12 @@ impl Protocol {
 
     /// A VM exists now, with the `VTTBR_EL2` that stands for it. In a regime of the
     /// hypervisor's own that is its `TTBR0_EL2`, and there is no VMID.
-    pub fn enter(&mut self, vm: usize, vmid: u16, root: u64) {
-        let pending = Pending::new(self.regime.is_own());
+    pub fn enter(&mut self, vm: usize, vmid: u16, vttbr: u64) {
+        let pending = Pending::new(self.is_hypervisors_own());
         self.spaces.push(Space {
             vm,
             vmid,
-            root,
+            vttbr,
             pending,
             idle_whole: false,
         });
@@ -149,9 +148,29 @@ impl Protocol {
         self.spaces.retain(|space| space.vm != vm);
     }
 
-    /// What a CPU last wrote to each register of this regime, or 0.
-    pub fn registers(&self, cpu: u8) -> Registers {
-        self.cpus.of(cpu).registers
+    /// What a CPU last wrote to `VTCR_EL2`, or 0.
+    pub fn vtcr(&self, cpu: u8) -> u64 {
+        self.cpus.of(cpu).registers.vtcr
+    }
+
+    /// What a CPU's `VTTBR_EL2` holds.
+    pub fn vttbr(&self, cpu: u8) -> u64 {
+        self.cpus.of(cpu).registers.vttbr
+    }
+
+    /// What a CPU last wrote to `TCR_EL2` (HTCR), or 0.
+    pub fn tcr(&self, cpu: u8) -> u64 {
+        self.cpus.of(cpu).registers.tcr
+    }
+
+    /// What a CPU's `TTBR0_EL2` (HTTBR) holds.
+    pub fn ttbr0(&self, cpu: u8) -> u64 {
+        self.cpus.of(cpu).registers.ttbr0
+    }
+
+    /// What a CPU last wrote to `MAIR_EL2` (HMAIR0), or 0.
+    pub fn mair(&self, cpu: u8) -> u64 {
+        self.cpus.of(cpu).registers.mair
     }
 
     /// Whether a CPU wrote a register and no `ISB` followed.
@@ -168,7 +187,7 @@ impl Protocol {
     /// regime of the hypervisor's own none does (E4). What the last one invalidated is
     /// settled.
     pub fn begin(&mut self, in_place: InPlace) {
-        self.in_place = if self.regime.is_own() {
+        self.in_place = if self.is_hypervisors_own() {
             InPlace::default()
         } else {
             in_place
@@ -243,13 +262,11 @@ impl Protocol {
                 self.cpus.get(by).has_maintained = true;
                 Ok(())
             }
-            Event::WriteVtcr(value) | Event::WriteTcr(value) => {
-                self.write(by, |registers| registers.control = value)
-            }
-            Event::WriteVttbr(value) | Event::WriteTtbr0(value) => {
-                self.write(by, |registers| registers.root = value)
-            }
-            Event::WriteMair(value) => self.write(by, |registers| registers.attributes = value),
+            Event::WriteVtcr(value) => self.write(by, |registers| registers.vtcr = value),
+            Event::WriteVttbr(value) => self.write(by, |registers| registers.vttbr = value),
+            Event::WriteTcr(value) => self.write(by, |registers| registers.tcr = value),
+            Event::WriteTtbr0(value) => self.write(by, |registers| registers.ttbr0 = value),
+            Event::WriteMair(value) => self.write(by, |registers| registers.mair = value),
             Event::Release { .. } => self.release(tables),
             Event::Dirty { .. } | Event::Allocate { .. } | Event::AllocateFailed { .. } => Ok(()),
         }

@@ -1,6 +1,7 @@
 //! Pages that go back to the page source: nothing may hold them any more (G6, F2).
 
 use super::Protocol;
+use super::cpus::Registers;
 use super::explain::{located, name};
 use crate::ledger::{State, Tables};
 use crate::verdict::{Class, Finding};
@@ -78,7 +79,7 @@ impl Protocol {
             let finding = Finding::new(Class::UseAfterFree, "F2", what);
             return Err(located(finding, &item, tables));
         }
-        let own = self.regime.is_own();
+        let own = self.is_hypervisors_own();
         if !space.pending.whole_vmid_done() {
             let whole = if own {
                 "TLBI ALLE2IS".to_owned()
@@ -91,7 +92,11 @@ impl Protocol {
             return Err(Finding::new(Class::StaleTlb, "F2", what).of(vm));
         }
         let register = if own { "TTBR0_EL2" } else { "VTTBR_EL2" };
-        if self.cpus.iter().any(|cpu| cpu.registers.root == space.root) {
+        let held = self.cpus.iter().any(|cpu| {
+            let Registers { vttbr, ttbr0, .. } = cpu.registers;
+            space.vttbr == if own { ttbr0 } else { vttbr }
+        });
+        if held {
             let what = format!(
                 "the root table at {page:#x} goes back to the page source while {register} holds it"
             );

@@ -2,6 +2,7 @@
 
 use oracle::arch::Granule;
 use oracle::model::legal::{Illegal, Request, check, configurations};
+use oracle::operation::Regime;
 
 const TRACKED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../corpora/configurations.txt");
 
@@ -27,6 +28,8 @@ fn the_tracked_list_is_complete() {
 /// Without FEAT_LPA2 and FEAT_TTST.
 fn plain(granule: Granule, start_level: Option<i8>, ipa_bits: u8, pa_bits: u8) -> Request {
     Request {
+        regime: Regime::Stage2,
+        has_features: false,
         granule,
         start_level,
         ipa_bits,
