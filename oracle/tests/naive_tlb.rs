@@ -12,7 +12,8 @@ use trace::machines::{mapped_on, range, with_hints};
 use trace::*;
 
 const CPUS: usize = 2;
-const PAGES: u64 = 64;
+const PAGES: u64 = LEAVES as u64;
+const LEAVES: usize = 64;
 const CONTIGUOUS: u64 = 1 << 52;
 const WRITE: u64 = 1 << 7;
 
@@ -122,7 +123,7 @@ impl Tlb {
 struct Bench {
     observer: Observer,
     tlb: Tlb,
-    leaves: [u64; PAGES as usize],
+    leaves: [u64; LEAVES],
     hinted: bool,
     /// Leaves are broken, or else lose the permission to write.
     breaks: bool,
@@ -165,7 +166,7 @@ impl Bench {
             tlb: Tlb::default(),
             leaves: std::array::from_fn(|index| leaf(index as u64)),
             hinted,
-            breaks: seed % 3 != 0,
+            breaks: !seed.is_multiple_of(3),
             numbers: Numbers(seed),
         }
     }
@@ -180,13 +181,14 @@ impl Bench {
         let first = self.numbers.below(PAGES / 16) * 16;
         let all = self.numbers.below(2) == 0;
         for index in first..first + 16 {
-            let old = self.leaves[index as usize];
+            let leaf = &mut self.leaves[usize::try_from(index).unwrap()];
+            let old = *leaf;
             let new = if self.breaks { 0 } else { old & !WRITE };
             if old == new || !(all || self.numbers.below(4) == 0) {
                 continue;
             }
+            *leaf = new;
             self.event(by, store(L3 + 8 * index, old, new));
-            self.leaves[index as usize] = new;
             self.tlb.take(index, by, self.hinted);
         }
     }
