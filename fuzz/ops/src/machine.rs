@@ -201,7 +201,7 @@ pub enum MachineError {
     /// The pool holds no page, or more than `Machine::MAX_POOL_PAGES`.
     PoolPages(u16),
     /// The pool's base is not a multiple of the granule, or the pool overlaps
-    /// the hypervisor, the end of physical memory or 2^48.
+    /// the hypervisor, the end of physical memory or, without 52-bit addresses, 2^48.
     PoolPlace(u64),
     /// Guest memory is smaller than a page, not aligned to the granule, or
     /// overlaps the pool, the hypervisor or the end of physical memory.
@@ -305,9 +305,10 @@ impl Machine {
             return Err(MachineError::PoolPages(self.pool.pages));
         }
         let pool = self.pool_window();
-        // What every format of descriptors and base registers can name.
-        let is_low = pool.end().is_some_and(|end| end <= 1 << 48);
-        if !self.is_placed(pool) || !is_low {
+        // Only the formats of 52-bit addresses name tables above 48 bits.
+        let is_wide = self.ds || self.granule == Granule::K64;
+        let is_nameable = is_wide || pool.end().is_some_and(|end| end <= 1 << 48);
+        if !self.is_placed(pool) || !is_nameable {
             return Err(MachineError::PoolPlace(pool.base));
         }
         let too_small = self.memory.bytes < self.granule.bytes();

@@ -200,6 +200,9 @@ fn illegal(u: &mut Unstructured<'_>) -> Result<Machine> {
 pub(crate) fn pool_and_memory(u: &mut Unstructured<'_>, machine: &Machine) -> Result<Machine> {
     let page = machine.granule.bytes();
     let top = 1_u64 << machine.pa_bits;
+    // Only the formats of 52-bit addresses name tables above 48 bits.
+    let is_wide = machine.ds || machine.granule == Granule::K64;
+    let nameable = if is_wide { top } else { top.min(1 << 48) };
     let pages = weighted(
         u,
         &[(12, 48..=64), (4, 20..=40), (2, 1..=19), (1, 100..=160)],
@@ -209,8 +212,7 @@ pub(crate) fn pool_and_memory(u: &mut Unstructured<'_>, machine: &Machine) -> Re
         0 => Machine::PLAIN.pool.base,
         // The root's alignment must then be found, not met by luck.
         1 => Machine::PLAIN.pool.base + page * u.int_in_range(1..=31)?,
-        // Tables lie below 2^48.
-        _ => top.min(1 << 48) - page * u64::from(pages),
+        _ => nameable - page * u64::from(pages),
     };
     let memory = match weighted(u, &[(8, 0), (4, 1), (2, 2), (1, 3)])? {
         0 => Window {
