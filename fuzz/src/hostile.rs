@@ -153,7 +153,7 @@ fn as_description(bytes: &[u8]) -> bool {
 }
 
 // Where checksums stand: docs/mailbox.md.
-const DESCRIPTION_CHECKSUM: usize = 56;
+const DESCRIPTION_CHECKSUM: usize = 64;
 const REQUEST_CHECKSUM: usize = 24;
 const REQUEST_HEADER: usize = 32;
 const REPLY_CHECKSUM: usize = 56;
@@ -330,8 +330,9 @@ mod tests {
     fn description_and_note_are_accepted() {
         let description = Description {
             mmfr: [1, 2, 3],
-            midr: 4,
-            counter_hz: 5,
+            isar0: 4,
+            midr: 5,
+            counter_hz: 6,
         };
         let mut bytes = mailbox::encode_description(&description);
         bytes[16] ^= 1;

@@ -112,6 +112,7 @@ fn records() -> Vec<u8> {
 fn description() -> Vec<u8> {
     let description = Description {
         mmfr: [0x1125, 0x10_2122, 0x1_2012],
+        isar0: 0x0221_1110_0001_0000,
         midr: 0x000f_0510,
         counter_hz: 62_500_000,
     };

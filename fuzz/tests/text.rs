@@ -337,7 +337,7 @@ const MALFORMED: [(&str, &str); 66] = [
     ),
     (
         "machine features=bbm1+bbm2",
-        "line 1, column 1: bbm3 is not a level of FEAT_BBM (0, 1, 2)",
+        "line 1, column 9: bbm3 is not a level of FEAT_BBM (0, 1, 2)",
     ),
     (
         "map a ipa=0 pa=0 size=4K prot=rw- mem=normal sw=16",

@@ -13,13 +13,13 @@ pub use difference::{Between, Difference, Field, Place};
 
 use crate::host::{Run, Step};
 use crate::mailbox::Answered;
-use crate::plan::{Plan, Reason, Reasons};
+use crate::plan::{Reason, Reasons};
 use crate::ram::Ram;
 use fuzz::Sequence;
 use fuzz::host::Memory;
 use fuzz::text::Text;
 use ops::mailbox::StepReply;
-use ops::{Operation, Record};
+use ops::{Operation, Record, Regime};
 
 /// What was compared, for a sequence without a difference.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,8 +66,6 @@ pub struct Evidence<'a> {
     pub host: &'a Run,
     /// The host's table memory at the end of it.
     pub memory: &'a Memory,
-    /// What was planned.
-    pub plan: &'a Plan,
     /// What the machine answered.
     pub answered: &'a Answered,
     /// The machine's RAM at the end.
@@ -81,7 +79,7 @@ impl Evidence<'_> {
     /// The first difference.
     pub fn compare(&self) -> Result<Counts, Box<Difference>> {
         let mut counts = Counts {
-            reasons: self.plan.reasons.clone(),
+            reasons: self.host.plan.reasons.clone(),
             ..Counts::default()
         };
         if self.answered.steps.len() != self.host.steps.len() {
@@ -128,9 +126,13 @@ impl Evidence<'_> {
                 Text(&reply.outcome),
             ));
         }
+        let [control, base] = match self.sequence.machine.regime {
+            Regime::El2 => ["TCR_EL2", "TTBR0_EL2"],
+            _ => ["VTCR_EL2", "VTTBR_EL2"],
+        };
         let registers = [
-            ("VTCR_EL2", step.vtcr, reply.vtcr),
-            ("VTTBR_EL2", step.vttbr, reply.vttbr),
+            (control, step.registers.control, reply.vtcr),
+            (base, step.registers.base, reply.vttbr),
         ];
         for (name, written, read) in registers {
             fields.extend(written.and_then(|written| Field::unless_equal(name, written, read)));
@@ -192,17 +194,17 @@ impl Evidence<'_> {
         reply: &StepReply,
         counts: &mut Counts,
     ) -> Result<(), Box<Difference>> {
-        let Some(operation) = index.checked_sub(self.stub_steps()) else {
+        let Some(operation) = index.checked_sub(self.own_steps()) else {
             return Ok(());
         };
         let (Some(planned), Operation::Access { ipa, kind, .. }, Some(prediction)) = (
-            self.plan.probes.get(operation),
+            self.host.plan.probes.get(operation),
             step.operation,
             &step.prediction,
         ) else {
             return Ok(());
         };
-        let loaded = self.plan.loads.get(&operation).copied();
+        let loaded = self.host.plan.loads.get(&operation).copied();
         let probe = probe::Probe {
             ipa,
             kind,
@@ -244,7 +246,7 @@ impl Evidence<'_> {
 
     /// A store proves by what it left where it went.
     fn compare_stores(&self) -> Result<(), Box<Difference>> {
-        for (at, value) in &self.plan.after {
+        for (at, value) in &self.host.plan.after {
             let found = self.ram.load(*at).unwrap_or_default();
             if found != *value {
                 let name = format!("guest memory at {at:#x}");
@@ -277,7 +279,7 @@ impl Evidence<'_> {
         let step = index.and_then(|index| self.host.steps.get(index));
         let place = index.zip(step).map(|(index, step)| Place {
             // Operation 0 is the stub's, as in the text; the others count from 1.
-            number: (index + 1).saturating_sub(self.stub_steps()),
+            number: (index + 1).saturating_sub(self.own_steps()),
             operation: step.operation,
             prediction: step.prediction.clone(),
         });
@@ -289,11 +291,9 @@ impl Evidence<'_> {
         })
     }
 
-    fn stub_steps(&self) -> usize {
-        self.sequence
-            .machine
-            .stub_operations()
-            .map_or(0, |operations| operations.len())
+    /// Steps of operation 0.
+    fn own_steps(&self) -> usize {
+        self.sequence.machine.operation_0().count()
     }
 }
 

@@ -1,34 +1,24 @@
 //! The host's run of a sequence, step by step, as the machine has to repeat it:
 //! outcomes, events, registers, and for each guest access what the walker says
-//! that this very CPU makes of it.
+//! that this very CPU makes of it, how it will be tried there, and what hardware then
+//! writes to the tables.
 //!
 //! It judges nothing: that the host's run keeps the contract is `fuzz::lockstep`'s
 //! to say.
 
+mod prediction;
+
+use prediction::Guest;
+pub use prediction::Prediction;
+
+use crate::plan::Plan;
+use crate::qemu::Version;
 use fuzz::Sequence;
 use fuzz::host::{Engine, Session};
-use ops::{AccessKind, Event, Machine, Operation, Outcome, Record, Vm};
-use oracle::arch::Features;
-use oracle::walk::{self, Access, Answer, Registers, Stage2};
+use ops::mailbox::{Description, Probe};
+use ops::{AccessKind, Event, Machine, Operation, Outcome, Record, Regime, Vm};
 
-/// `HCR_EL2.VM` and `HCR_EL2.RW`, as the image sets them for its guest.
-const HCR: u64 = 1 | 1 << 31;
-
-/// What the walker says about a guest access at the moment it is made.
-#[derive(Clone, Debug)]
-pub struct Prediction {
-    /// Of the real access at EL1.
-    pub access: Answer,
-    /// Of `AT S12E1R` (reads, fetches) or `AT S12E1W`.
-    pub at: Answer,
-    /// The descriptors of the walk.
-    pub walk: Vec<walk::Step>,
-    /// Whether the stub's page is mapped where the machine line has it, so that
-    /// the guest can be entered.
-    pub stub_ready: bool,
-}
-
-/// One step: an operation of the stub or of the sequence.
+/// One step: an operation of the machine's own (contract S1, E8) or of the sequence.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// What was asked.
@@ -39,121 +29,142 @@ pub struct Step {
     pub strayed: bool,
     /// Events up to the end of this step, as an index into `Run::events`.
     pub events_end: usize,
-    /// `VTCR_EL2` after it; `None` before the first write, when it may hold
-    /// anything.
-    pub vtcr: Option<u64>,
-    /// `VTTBR_EL2` after it; likewise.
-    pub vttbr: Option<u64>,
+    /// The registers after it.
+    pub registers: Registers,
     /// For an access that was let through.
     pub prediction: Option<Prediction>,
+}
+
+/// What the subject has written so far; `None` before the first write, when the register
+/// may hold anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Registers {
+    /// `VTCR_EL2`, or `TCR_EL2` in EL2's own regime.
+    pub control: Option<u64>,
+    /// `VTTBR_EL2`, or `TTBR0_EL2` in EL2's own regime.
+    pub base: Option<u64>,
+    /// `MAIR_EL2`, in EL2's own regime.
+    pub mair: Option<u64>,
+}
+
+impl Registers {
+    fn follow(&mut self, event: &Event) {
+        match *event {
+            Event::WriteVtcr(value) | Event::WriteTcr(value) => self.control = Some(value),
+            Event::WriteVttbr(value) | Event::WriteTtbr0(value) => self.base = Some(value),
+            Event::WriteMair(value) => self.mair = Some(value),
+            _ => {}
+        }
+    }
 }
 
 /// The whole run. Table memory stays in the engine until its next sequence.
 #[derive(Clone, Debug, Default)]
 pub struct Run {
-    /// The stub's operations, where there is a stub, then the sequence's.
+    /// Operation 0, where the machine has one, then the sequence's.
     pub steps: Vec<Step>,
     /// The events of all steps, in order.
     pub events: Vec<Record>,
+    /// How the machine is to be asked.
+    pub plan: Plan,
 }
 
-/// Runs a sequence on the host and predicts its accesses for a CPU with these
-/// features.
-pub fn run(engine: &mut Engine, sequence: &Sequence, features: Features) -> Run {
-    let machine = sequence.machine;
-    let stub = machine.stub_operations().into_iter().flatten();
-    let mut run = Run::default();
-    engine.run(&machine, |session| {
-        for operation in stub.chain(sequence.operations().copied()) {
-            run.step(session, &machine, features, operation);
+/// The machine on which a run is to be repeated.
+#[derive(Clone, Copy, Debug)]
+pub struct Emulated<'a> {
+    /// What its CPU says.
+    pub description: &'a Description,
+    /// The emulator's version.
+    pub version: Version,
+}
+
+/// Runs a sequence on the host, and predicts and plans its accesses for a machine.
+/// Tables are as the machine will have them: where it is asked for no access, hardware
+/// updates none.
+pub fn run(engine: &mut Engine, sequence: &Sequence, emulated: Emulated<'_>) -> Run {
+    let mut running = Running {
+        machine: sequence.machine,
+        emulated,
+        run: Run::default(),
+    };
+    engine.run(&sequence.machine, |session| {
+        for operation in sequence.machine.operation_0() {
+            running.step(session, operation);
+        }
+        for operation in sequence.operations() {
+            let probe = running.step(session, *operation);
+            running.run.plan.probes.push(probe);
         }
     });
-    run
+    running.run
 }
 
-impl Run {
-    fn step(
-        &mut self,
-        session: &mut Session<'_>,
-        machine: &Machine,
-        features: Features,
-        operation: Operation,
-    ) {
+/// A run on its way.
+struct Running<'a> {
+    machine: Machine,
+    emulated: Emulated<'a>,
+    run: Run,
+}
+
+impl Running<'_> {
+    fn step(&mut self, session: &mut Session<'_>, operation: Operation) -> Probe {
         let outcome = session.execute(&operation);
-        let (mut vtcr, mut vttbr) = self
-            .steps
-            .last()
-            .map_or((None, None), |step| (step.vtcr, step.vttbr));
+        let last = self.run.steps.last();
+        let mut registers = last.map_or_else(Registers::default, |step| step.registers);
         for record in session.events().iter() {
-            match record.event {
-                Event::WriteVtcr(value) => vtcr = Some(value),
-                Event::WriteVttbr(value) => vttbr = Some(value),
-                _ => {}
-            }
-            self.events.push(*record);
+            registers.follow(&record.event);
+            self.run.events.push(*record);
         }
         let strayed = session.memory().take_stray().is_some();
-        let prediction = predict(session, machine, features, &operation, outcome);
-        let events_end = self.events.len();
-        self.steps.push(Step {
+        let (prediction, probe) = match (operation, outcome) {
+            (Operation::Access { vm, ipa, kind }, Outcome::Nothing) => {
+                self.access(session, &registers, vm, ipa, kind)
+            }
+            _ => (None, Probe::NONE),
+        };
+        self.run.steps.push(Step {
             operation,
             outcome,
             strayed,
-            events_end,
-            vtcr,
-            vttbr,
+            events_end: self.run.events.len(),
+            registers,
             prediction,
         });
+        probe
     }
-}
 
-fn predict(
-    session: &Session<'_>,
-    machine: &Machine,
-    features: Features,
-    operation: &Operation,
-    outcome: Outcome,
-) -> Option<Prediction> {
-    let Operation::Access { vm, ipa, kind } = *operation else {
-        return None;
-    };
-    if outcome != Outcome::Nothing {
-        return None;
-    }
-    let stage2 = stage2(session, features, vm)?;
-    let memory = session.memory();
-    let (access, at) = accesses(kind);
-    Some(Prediction {
-        access: stage2.translate(memory, ipa, access),
-        at: stage2.translate(memory, ipa, at),
-        walk: walk::trace(&stage2, memory, ipa, access),
-        stub_ready: machine.stub.is_some_and(|stub| {
-            let fetch = Access::Execute { el0: false };
-            matches!(
-                stage2.translate(memory, stub, fetch),
-                Answer::Translation(translation) if translation.pa == machine.memory.base
-            )
-        }),
-    })
-}
-
-fn stage2(session: &Session<'_>, features: Features, vm: Vm) -> Option<Stage2> {
-    let registers = session.registers(vm)?;
-    Some(Stage2::new(
-        features,
-        Registers {
-            vtcr: registers.vtcr,
-            vttbr: registers.vttbr,
-            hcr: HCR,
-        },
-    ))
-}
-
-/// A real access, and the `AT` that stands for it. `AT` knows no fetches.
-fn accesses(kind: AccessKind) -> (Access, Access) {
-    match kind {
-        AccessKind::Read => (Access::Read, Access::AtRead),
-        AccessKind::Write => (Access::Write, Access::AtWrite),
-        AccessKind::Execute => (Access::Execute { el0: false }, Access::AtRead),
+    /// Predicts and plans an access, and updates the tables as the machine will.
+    fn access(
+        &mut self,
+        session: &Session<'_>,
+        registers: &Registers,
+        vm: Vm,
+        ipa: u64,
+        kind: AccessKind,
+    ) -> (Option<Prediction>, Probe) {
+        let Emulated {
+            description,
+            version,
+        } = self.emulated;
+        let predicted = match self.machine.regime {
+            Regime::El2 => Prediction::of_el2(session.memory(), description, registers, ipa, kind),
+            _ => {
+                let registers = session.registers(vm);
+                registers.map(|registers| {
+                    let tables = (registers.vtcr, registers.vttbr);
+                    let guest = Guest::new(&self.machine, self.emulated, tables);
+                    guest.predict(session.memory(), ipa, kind)
+                })
+            }
+        };
+        let Some(prediction) = predicted else {
+            return (None, Probe::NONE);
+        };
+        let plan = &mut self.run.plan;
+        let probe = plan.choose(&self.machine, ipa, kind, &prediction, version);
+        for update in prediction.updates(probe.method, kind, version) {
+            session.update(update);
+        }
+        (Some(prediction), probe)
     }
 }

@@ -1,12 +1,11 @@
 //! One boot of the image on one CPU model: many sequences, one after another.
 
-use crate::cpu::{self, Cpu};
+use crate::cpu::Cpu;
 use crate::image::Image;
 use crate::mailbox::{Answered, Failed, Mailbox};
 use crate::qemu::{Process, Qemu, QemuError};
 use crate::ram::Ram;
-use ops::mailbox::Probe;
-use oracle::arch::Features;
+use ops::mailbox::{Description, Probe};
 use std::time::Duration;
 
 /// A machine whose image waits for sequences. Dropping it ends the emulator.
@@ -14,7 +13,7 @@ pub struct Boot {
     process: Process,
     mailbox: Mailbox,
     timeout: Duration,
-    features: Features,
+    description: Description,
 }
 
 impl Boot {
@@ -27,15 +26,12 @@ impl Boot {
         let process = qemu.boot(cpu.name(), &image.path, &ram.path())?;
         let mailbox = Mailbox::new(ram);
         match mailbox.description(&process, qemu.timeout) {
-            Ok(description) => {
-                let features = cpu::features(&description);
-                Ok(Boot {
-                    process,
-                    mailbox,
-                    timeout: qemu.timeout,
-                    features,
-                })
-            }
+            Ok(description) => Ok(Boot {
+                process,
+                mailbox,
+                timeout: qemu.timeout,
+                description,
+            }),
             Err(failed) => {
                 let doing = format!("while booting the image on {}", cpu.name());
                 Err(failed.explain(process, qemu.timeout, &doing))
@@ -43,10 +39,10 @@ impl Boot {
         }
     }
 
-    /// What the CPU implements, as the image has read it from the ID registers.
+    /// The CPU, as the image has read it from the ID registers.
     #[must_use]
-    pub fn features(&self) -> Features {
-        self.features
+    pub fn description(&self) -> &Description {
+        &self.description
     }
 
     /// The machine's RAM, which the image leaves alone between sequences.

@@ -3,11 +3,12 @@
 //! where only that is possible, nothing where neither is. Whatever is left out
 //! has a reason, and reasons are counted.
 
+use crate::cpu::Feature;
 use crate::deviations;
-use crate::host::{Prediction, Run};
+use crate::host::Prediction;
 use crate::qemu::Version;
 use ops::mailbox::{self, Method, Probe};
-use ops::{AccessKind, Machine, Operation, Window};
+use ops::{AccessKind, Machine, Regime, Window};
 use oracle::walk::{Answer, FaultKind};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,6 +22,12 @@ const ALIAS_BYTES: u64 = 1 << (12 + 16);
 /// Why something was not compared on the machine, or by `AT` alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
+    /// The tables are those of a hypervisor in AArch32.
+    Aarch32,
+    /// The CPU does not have what the sequence needs.
+    Lacks(Feature),
+    /// The emulator refuses the sequence's `VTCR_EL2`: a known deviation, by name.
+    Refused(&'static str),
     /// The pool is not wholly in the machine's RAM.
     PoolOutsideRam,
     /// Guest memory is not wholly in the machine's RAM.
@@ -29,6 +36,8 @@ pub enum Reason {
     NoStub,
     /// The stub's page is not mapped for execution in this VM at this moment.
     StubUnmapped,
+    /// EL2's own tables do not map the image's code at this moment.
+    ImageUnmapped,
     /// The address is not a multiple of 8.
     Unaligned,
     /// The access would reach a byte outside of the guest's memory.
@@ -55,12 +64,20 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Reason::Aarch32 => "sequence not run: tables of a hypervisor in AArch32",
+            Reason::Lacks(feature) => {
+                return write!(f, "sequence not run: CPU lacks {}", feature.name());
+            }
+            Reason::Refused(name) => {
+                return write!(f, "sequence not run: QEMU deviates: {name}");
+            }
             Reason::PoolOutsideRam => "sequence not run: pool outside of the machine's RAM",
             Reason::MemoryOutsideRam => {
                 "sequence not run: guest memory outside of the machine's RAM"
             }
             Reason::NoStub => "by AT only: no stub",
             Reason::StubUnmapped => "by AT only: stub not executable",
+            Reason::ImageUnmapped => "EL2's own tables do not map the image",
             Reason::Unaligned => "by AT only: not a multiple of 8",
             Reason::OutsideMemory => "by AT only: PA outside of guest memory",
             Reason::OnStub => "by AT only: PA on the stub",
@@ -95,32 +112,16 @@ pub struct Plan {
     pub reasons: Reasons,
 }
 
-/// Why a machine of this description cannot run at all.
+/// Why no machine can run this sequence at all.
 #[must_use]
-pub fn outside_ram(machine: &Machine) -> Option<Reason> {
+pub fn not_runnable(machine: &Machine) -> Option<Reason> {
+    if matches!(machine.regime, Regime::Aarch32 | Regime::Aarch32Hyp) {
+        return Some(Reason::Aarch32);
+    }
     if !is_inside(machine.pool_window(), mailbox::RAM) {
         return Some(Reason::PoolOutsideRam);
     }
     (!is_inside(machine.memory, mailbox::RAM)).then_some(Reason::MemoryOutsideRam)
-}
-
-/// Plans the probes of a sequence that can run.
-#[must_use]
-pub fn plan(machine: &Machine, run: &Run, version: Version) -> Plan {
-    let mut plan = Plan::default();
-    let stub_steps = machine
-        .stub_operations()
-        .map_or(0, |operations| operations.len());
-    for step in run.steps.iter().skip(stub_steps) {
-        let probe = match (&step.operation, &step.prediction) {
-            (&Operation::Access { ipa, kind, .. }, Some(prediction)) => {
-                plan.choose(machine, ipa, kind, prediction, version)
-            }
-            _ => Probe::NONE,
-        };
-        plan.probes.push(probe);
-    }
-    plan
 }
 
 /// What marks the 8 bytes at `pa`: as code `hvc #n` with the low 16 bits of the
@@ -139,7 +140,8 @@ pub fn immediate(pa: u64) -> u16 {
 }
 
 impl Plan {
-    fn choose(
+    /// How the access of the next operation is tried.
+    pub(crate) fn choose(
         &mut self,
         machine: &Machine,
         ipa: u64,
@@ -147,6 +149,11 @@ impl Plan {
         prediction: &Prediction,
         version: Version,
     ) -> Probe {
+        if prediction.is_el2 && !prediction.code_ready {
+            // `AT` too would have to run on these tables.
+            self.count(Reason::ImageUnmapped);
+            return Probe::NONE;
+        }
         match self.obstacle(machine, ipa, kind, prediction) {
             None => self.access(machine, kind, prediction),
             Some(reason) => {
@@ -164,10 +171,10 @@ impl Plan {
         kind: AccessKind,
         prediction: &Prediction,
     ) -> Option<Reason> {
-        if machine.stub.is_none() {
+        if !prediction.is_el2 && machine.stub.is_none() {
             return Some(Reason::NoStub);
         }
-        if !prediction.stub_ready {
+        if !prediction.code_ready {
             return Some(Reason::StubUnmapped);
         }
         if !ipa.is_multiple_of(8) {
@@ -178,6 +185,7 @@ impl Plan {
             Answer::Fault(fault) if fault.kind == FaultKind::ExternalAbort => {
                 Some(Reason::WalkOutsidePool)
             }
+            Answer::Fault(fault) if fault.permitted_update.is_some() => Some(Reason::LeftOpen),
             Answer::Fault(_) => None,
             Answer::Translation(translation) => self.obstacle_at(machine, translation.pa, kind),
         }
@@ -192,7 +200,7 @@ impl Plan {
         if !machine.memory.contains(pa) {
             return Some(Reason::OutsideMemory);
         }
-        if stub.contains(pa) {
+        if machine.stub.is_some() && stub.contains(pa) {
             return Some(Reason::OnStub);
         }
         if kind != AccessKind::Execute {
@@ -244,11 +252,14 @@ impl Plan {
     fn translate(&mut self, prediction: &Prediction, version: Version) -> Probe {
         let reason = match prediction.at {
             Answer::Unpredictable(_) => Reason::LeftOpen,
+            // Whether the access flag is set all the same.
+            Answer::Fault(fault) if fault.permitted_update.is_some() => Reason::LeftOpen,
             Answer::Fault(fault) if fault.kind == FaultKind::ExternalAbort => {
                 Reason::WalkOutsidePool
             }
             Answer::Fault(fault)
                 if fault.kind == FaultKind::Permission
+                    && !prediction.is_el2
                     && deviations::AT_PERMISSION_FAULT.applies(version) =>
             {
                 Reason::Deviation(deviations::AT_PERMISSION_FAULT.name)
@@ -316,9 +327,22 @@ mod tests {
              access a ipa=0x10000 execute\n"
         );
         let sequence = fuzz::text::parse(&text).unwrap();
-        let features = oracle::arch::Features::of_contract(40);
-        let run = crate::host::run(&mut fuzz::host::Engine::new(), &sequence, features);
-        plan(&sequence.machine, &run, crate::qemu::OLDEST)
+        planned_for(&sequence)
+    }
+
+    /// On a CPU with 40 address bits and nothing optional but hardware updates.
+    fn planned_for(sequence: &fuzz::Sequence) -> Plan {
+        let description = mailbox::Description {
+            mmfr: [0x1122, 2, 0],
+            isar0: 0,
+            midr: 0,
+            counter_hz: 1,
+        };
+        let emulated = crate::host::Emulated {
+            description: &description,
+            version: crate::qemu::OLDEST,
+        };
+        crate::host::run(&mut fuzz::host::Engine::new(), sequence, emulated).plan
     }
 
     #[test]
@@ -331,7 +355,7 @@ mod tests {
 
     #[test]
     fn the_plain_machine_fits() {
-        assert_eq!(outside_ram(&Machine::PLAIN), None);
+        assert_eq!(not_runnable(&Machine::PLAIN), None);
     }
 
     #[test]
@@ -344,7 +368,7 @@ mod tests {
             pool,
             ..Machine::PLAIN
         };
-        assert_eq!(outside_ram(&machine), Some(Reason::PoolOutsideRam));
+        assert_eq!(not_runnable(&machine), Some(Reason::PoolOutsideRam));
         let memory = Window {
             base: 0x1_0000_0000,
             bytes: 0x1000,
@@ -353,6 +377,6 @@ mod tests {
             memory,
             ..Machine::PLAIN
         };
-        assert_eq!(outside_ram(&machine), Some(Reason::MemoryOutsideRam));
+        assert_eq!(not_runnable(&machine), Some(Reason::MemoryOutsideRam));
     }
 }

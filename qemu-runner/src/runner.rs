@@ -4,9 +4,10 @@
 //! One machine at a time: its CPU polls, and with the runner that is two cores.
 
 use crate::compare::{Counts, Difference};
-use crate::cpu::Cpu;
+use crate::cpu::{self, Cpu};
+use crate::deviations;
 use crate::error::{Error, Exit};
-use crate::host::{self, Run};
+use crate::host::{self, Emulated, Run};
 use crate::image::Image;
 use crate::machine::Boot;
 use crate::output::tell;
@@ -16,7 +17,6 @@ use crate::witness;
 use fuzz::Sequence;
 use fuzz::host::Engine;
 use fuzz::lockstep::{self, Lockstep};
-use oracle::arch::Features;
 use oracle::verdict::Verdict;
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -93,6 +93,14 @@ enum Unasked {
     Panicked(String),
 }
 
+/// Why there is nothing to compare the machine with.
+enum Obstacle {
+    /// The machine cannot run it.
+    Reason(Reason),
+    /// The subject panicked with this message.
+    Panicked(String),
+}
+
 /// What has to be found once before anything boots.
 struct Emulator {
     qemu: Qemu,
@@ -138,7 +146,7 @@ impl Runner {
         let host = self.ask_host(sequence);
         let machine = if self.options.host_only {
             Machine::NotAsked
-        } else if let Some(reason) = plan::outside_ram(&sequence.machine) {
+        } else if let Some(reason) = plan::not_runnable(&sequence.machine) {
             Machine::CannotRun(reason)
         } else if matches!(host, Err(HostFailure::Panicked(_))) {
             // There is no run of the host's to compare with.
@@ -182,15 +190,19 @@ impl Runner {
         let cpu = Cpu::for_machine(&sequence.machine);
         let failed = |(what, exit)| Unasked::Failed(what, exit);
         let (mut boot, version) = self.booted(cpu).map_err(failed)?;
-        let host = match self.run_again(sequence, boot.features()) {
+        let host = match self.comparison(sequence, &boot, version) {
             Ok(host) => host,
-            Err(message) => {
-                // It knows nothing of it.
+            // The machine knows nothing of it.
+            Err(Obstacle::Panicked(message)) => {
                 self.boot = Some((cpu, boot));
                 return Err(Unasked::Panicked(message));
             }
+            Err(Obstacle::Reason(reason)) => {
+                self.boot = Some((cpu, boot));
+                return Ok(Machine::CannotRun(reason));
+            }
         };
-        let witnessed = witness::witness(&self.engine, &host, &mut boot, version, sequence);
+        let witnessed = witness::witness(&self.engine, &host, &mut boot, sequence);
         match witnessed {
             Ok(Ok(counts)) => {
                 self.boot = Some((cpu, boot));
@@ -205,16 +217,33 @@ impl Runner {
         }
     }
 
-    /// The run with which the machine's is compared, or the message of a panic. What
-    /// else may panic is the runner's own mistake, and not caught.
-    fn run_again(&mut self, sequence: &Sequence, features: Features) -> Result<Run, String> {
+    /// The run with which the machine's is compared. A panic of the subject is caught;
+    /// what else may panic is the runner's own mistake.
+    fn comparison(
+        &mut self,
+        sequence: &Sequence,
+        boot: &Boot,
+        version: Version,
+    ) -> Result<Run, Obstacle> {
+        let description = boot.description();
+        if let Some(feature) = cpu::missing(&sequence.machine, description) {
+            return Err(Obstacle::Reason(Reason::Lacks(feature)));
+        }
+        let emulated = Emulated {
+            description,
+            version,
+        };
         let engine = &mut self.engine;
-        let run = AssertUnwindSafe(|| host::run(engine, sequence, features));
-        panic::catch_unwind(run).map_err(|payload| {
+        let run = AssertUnwindSafe(|| host::run(engine, sequence, emulated));
+        let run = panic::catch_unwind(run).map_err(|payload| {
             // What it left half-done goes with it.
             self.engine = Engine::new();
-            panic_message(&*payload)
-        })
+            Obstacle::Panicked(panic_message(&*payload))
+        })?;
+        match deviations::of_run(&run.events, version) {
+            Some(deviation) => Err(Obstacle::Reason(Reason::Refused(deviation.name))),
+            None => Ok(run),
+        }
     }
 
     /// The machine that runs already, if it has this CPU, otherwise a new one.
@@ -340,6 +369,7 @@ mod tests {
         let description = directory.join("description");
         let bytes = mailbox::encode_description(&Description {
             mmfr: [0x1122, 0, 0],
+            isar0: 0,
             midr: 0,
             counter_hz: 1,
         });

@@ -1,20 +1,18 @@
-//! One sequence, which the host has run, in front of the machine: planned, executed at
-//! EL2, compared.
+//! One sequence, which the host has run, in front of the machine: executed at EL2,
+//! compared.
 
 use crate::compare::{Counts, Difference, Evidence};
 use crate::host::Run;
 use crate::machine::Boot;
 use crate::mailbox::Failed;
-use crate::plan;
-use crate::qemu::Version;
 use crate::ram::Ram;
 use fuzz::Sequence;
 use fuzz::host::Engine;
 use std::collections::BTreeMap;
 
-/// What the machine says about a sequence that it can run (`plan::outside_ram`
-/// says whether): what was compared, or the first difference. `host` is the engine's
-/// last run, with the features of the boot. After it, table
+/// What the machine says about a sequence that it can run (`plan::not_runnable`
+/// and `cpu::missing` say whether): what was compared, or the first difference. `host` is the engine's
+/// last run, for this boot. After it, table
 /// memory is in the boot's RAM as the sequence left it. A boot that showed a
 /// difference may hold more than that, and should not be used again.
 ///
@@ -24,17 +22,15 @@ pub fn witness(
     engine: &Engine,
     host: &Run,
     boot: &mut Boot,
-    version: Version,
     sequence: &Sequence,
 ) -> Result<Result<Counts, Box<Difference>>, Failed> {
-    let plan = plan::plan(&sequence.machine, host, version);
+    let plan = &host.plan;
     put(boot.ram(), &plan.before)?;
     let answered = boot.execute(&fuzz::wire::to_bytes(sequence), &plan.probes)?;
     let evidence = Evidence {
         sequence,
         host,
         memory: engine.memory(),
-        plan: &plan,
         answered: &answered,
         ram: boot.ram(),
     };

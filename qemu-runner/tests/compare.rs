@@ -3,13 +3,12 @@
 
 use fuzz::Sequence;
 use fuzz::host::Engine;
-use ops::mailbox::StepReply;
+use ops::mailbox::{Description, StepReply};
 use ops::{Event, Outcome, Refusal};
-use oracle::arch::Features;
 use qemu_runner::compare::{Between, Counts, Difference, Evidence};
-use qemu_runner::host::{self, Run};
+use qemu_runner::host::{self, Emulated, Run};
 use qemu_runner::mailbox::Answered;
-use qemu_runner::plan::{self, Plan, Reason};
+use qemu_runner::plan::{self, Reason};
 use qemu_runner::qemu::OLDEST;
 use qemu_runner::ram::Ram;
 
@@ -25,7 +24,6 @@ struct Mirror {
     sequence: Sequence,
     engine: Engine,
     host: Run,
-    plan: Plan,
     answered: Answered,
     ram: Ram,
 }
@@ -34,8 +32,17 @@ impl Mirror {
     fn new() -> Mirror {
         let sequence = fuzz::text::parse(SEQUENCE).unwrap();
         let mut engine = Engine::new();
-        let host = host::run(&mut engine, &sequence, Features::of_contract(40));
-        let plan = plan::plan(&sequence.machine, &host, OLDEST);
+        let description = Description {
+            mmfr: [0x1122, 0, 0],
+            isar0: 0,
+            midr: 0,
+            counter_hz: 1,
+        };
+        let emulated = Emulated {
+            description: &description,
+            version: OLDEST,
+        };
+        let host = host::run(&mut engine, &sequence, emulated);
         let steps = host.steps.iter().map(reply).collect();
         let answered = Answered {
             steps,
@@ -47,14 +54,13 @@ impl Mirror {
         for at in (pool.base..pool.base + pool.bytes).step_by(8) {
             ram.store(at, engine.memory().peek(at).unwrap()).unwrap();
         }
-        for (at, value) in &plan.after {
+        for (at, value) in &host.plan.after {
             ram.store(*at, *value).unwrap();
         }
         Mirror {
             sequence,
             engine,
             host,
-            plan,
             answered,
             ram,
         }
@@ -65,7 +71,6 @@ impl Mirror {
             sequence: &self.sequence,
             host: &self.host,
             memory: self.engine.memory(),
-            plan: &self.plan,
             answered: &self.answered,
             ram: &self.ram,
         };
@@ -86,8 +91,8 @@ impl Mirror {
 
 fn reply(step: &host::Step) -> StepReply {
     StepReply {
-        vtcr: step.vtcr.unwrap_or(0x8000_0000),
-        vttbr: step.vttbr.unwrap_or(0),
+        vtcr: step.registers.control.unwrap_or(0x8000_0000),
+        vttbr: step.registers.base.unwrap_or(0),
         events: u32::try_from(step.events_end).unwrap(),
         answer: match step.prediction {
             Some(_) => ops::mailbox::Answer::Completed,

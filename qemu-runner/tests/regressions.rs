@@ -5,11 +5,13 @@
 use fuzz::host::Engine;
 use fuzz::lockstep::Lockstep;
 use fuzz::{Sequence, dump};
-use qemu_runner::cpu::Cpu;
+use qemu_runner::cpu::{self, Cpu};
+use qemu_runner::host::{self, Emulated};
 use qemu_runner::image::Image;
 use qemu_runner::machine::Boot;
+use qemu_runner::plan::{self, Reason};
 use qemu_runner::qemu::Qemu;
-use qemu_runner::{build, host, input, plan, witness, workspace};
+use qemu_runner::{build, deviations, input, witness, workspace};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,7 +36,7 @@ fn regressions() -> BTreeMap<Cpu, Vec<(String, Sequence)>> {
             continue;
         }
         let sequence = input::read(&path).unwrap();
-        match plan::outside_ram(&sequence.machine) {
+        match plan::not_runnable(&sequence.machine) {
             None => groups
                 .entry(Cpu::for_machine(&sequence.machine))
                 .or_default()
@@ -84,9 +86,21 @@ fn replay(boot: &mut Boot, qemu: &Qemu, name: &str, sequence: &Sequence) -> Resu
     let run = lockstep
         .run(sequence)
         .map_err(|verdict| verdict.to_string())?;
+    if let Some(feature) = cpu::missing(&sequence.machine, boot.description()) {
+        println!("{name}: {}", Reason::Lacks(feature));
+        return Ok(());
+    }
     let mut engine = Engine::new();
-    let host = host::run(&mut engine, sequence, boot.features());
-    let witnessed = witness::witness(&engine, &host, boot, qemu.version, sequence);
+    let emulated = Emulated {
+        description: boot.description(),
+        version: qemu.version,
+    };
+    let host = host::run(&mut engine, sequence, emulated);
+    if let Some(deviation) = deviations::of_run(&host.events, qemu.version) {
+        println!("{name}: {}", Reason::Refused(deviation.name));
+        return Ok(());
+    }
+    let witnessed = witness::witness(&engine, &host, boot, sequence);
     let compared = witnessed.map_err(|failed| format!("{failed:?}"))?;
     compared.map_err(|difference| difference.to_string())?;
     // Answers and registers were found equal; the tables come from the machine.

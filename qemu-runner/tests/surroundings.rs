@@ -192,6 +192,7 @@ fn a_reply_to_another_request_is_garbage() {
     let place = Place::new();
     let description = Description {
         mmfr: [0x1122, 0, 0],
+        isar0: 0,
         midr: 0,
         counter_hz: 1,
     };

@@ -24,7 +24,7 @@ pub use request::{MAX_REQUEST_BYTES, Request, RequestError, decode_request, enco
 use crate::Window;
 
 /// Version of everything on this page. Tags never shift within a version.
-pub const MAILBOX_VERSION: u32 = 1;
+pub const MAILBOX_VERSION: u32 = 2;
 
 /// The window that both sides map.
 pub const MAILBOX: Window = Window {

@@ -10,7 +10,7 @@ use ops::{HYPERVISOR, Machine, MachineError, Window};
 /// What is wrong with a machine line as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MachineFault {
-    /// `features=`: no FEAT_BBM level.
+    /// `features=`: both levels of FEAT_BBM, which is none.
     Bbm(u8),
     /// `pa=`: no PARange encoding states this size.
     PaBits(u8),
@@ -49,15 +49,14 @@ impl MachineFault {
         let place = |key, window| MachineFault::Place {
             key,
             window,
-            // Nothing else is left that `check` refuses a window for.
             reason: reason(machine, window).unwrap_or(Misplaced::OnPool(pool)),
         };
         match error {
+            MachineError::Bbm(level) => MachineFault::Bbm(level),
             MachineError::PaBits(bits) => MachineFault::PaBits(bits),
             MachineError::PoolPages(pages) => MachineFault::PoolPages(pages),
             MachineError::PoolPlace(_) => place("pool", pool),
             MachineError::MemoryPlace(_) => place("memory", machine.memory),
-            MachineError::Bbm(level) => MachineFault::Bbm(level),
         }
     }
 
@@ -149,7 +148,7 @@ mod tests {
     use crate::text::parse;
 
     /// Machine lines, each with the column of its error and what it says.
-    const REFUSED: [(&str, usize, &str); 12] = [
+    const REFUSED: [(&str, usize, &str); 13] = [
         (
             "machine ipa=40 pa=41",
             16,
@@ -174,6 +173,11 @@ mod tests {
             "machine pool=0xfffffffffffff000+1",
             9,
             "pool= is 0xfffffffffffff000 to 0x10000000000000000, and physical memory ends at 0x10000000000 (pa=40)",
+        ),
+        (
+            "machine ipa=40 features=bbm2+bbm1",
+            16,
+            "bbm3 is not a level of FEAT_BBM (0, 1, 2)",
         ),
         (
             "machine pool=0x47fff000+1",

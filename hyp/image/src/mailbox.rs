@@ -35,6 +35,7 @@ impl Mailbox {
                 read!("id_aa64mmfr1_el1"),
                 read!("id_aa64mmfr2_el1"),
             ],
+            isar0: read!("id_aa64isar0_el1"),
             midr: read!("midr_el1"),
             counter_hz: read!("cntfrq_el0"),
         };

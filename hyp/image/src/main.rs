@@ -9,6 +9,7 @@
 
 mod boot;
 mod convert;
+mod el2;
 mod fatal;
 mod guest;
 mod log;

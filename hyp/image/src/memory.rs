@@ -30,6 +30,17 @@ pub(crate) fn word(pa: u64) -> Option<&'static AtomicU64> {
     words(TABLES_AND_GUESTS).get(to_usize(offset / 8))
 }
 
+/// The part of a range of physical memory that lies in `TABLES_AND_GUESTS`; `None`
+/// where that is nothing.
+pub(crate) fn mapped_part(at: u64, bytes: u64) -> Option<Window> {
+    let first = at.max(TABLES_AND_GUESTS.base);
+    let end = at
+        .saturating_add(bytes)
+        .min(TABLES_AND_GUESTS.base + TABLES_AND_GUESTS.bytes);
+    let bytes = end.checked_sub(first).filter(|bytes| *bytes > 0)?;
+    Some(Window { base: first, bytes })
+}
+
 /// The words of a window that lies in `TABLES_AND_GUESTS`.
 ///
 /// # Panics

@@ -26,6 +26,9 @@ pub(crate) use {read, write};
 /// a guest that went astray reaches the firmware; RW: EL1 is AArch64.
 const HCR_EL2: u64 = 1 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 19 | 1 << 31;
 
+/// FWB: the memory types of Stage-2 are those of FEAT_S2FWB. RES0 without it.
+const HCR_EL2_FWB: u64 = 1 << 46;
+
 /// EL1 may read counter and timer.
 const CNTHCTL_EL2: u64 = 3;
 
@@ -49,6 +52,17 @@ pub(crate) fn set_up_el2() {
         write!("vmpidr_el2", mpidr);
     }
     forget_guests();
+}
+
+/// Chooses how Stage-2 descriptors tell memory types. To be called while no VM is
+/// loaded and nothing of any is in the TLB.
+pub(crate) fn set_forced_write_back(is_used: bool) {
+    let forced = if is_used { HCR_EL2_FWB } else { 0 };
+    // SAFETY: affects translations of EL1 and EL0 only.
+    unsafe {
+        write!("hcr_el2", HCR_EL2 | forced);
+        core::arch::asm!("isb", options(nostack, preserves_flags));
+    }
 }
 
 /// Leaves no VM loaded and nothing of any VM in the TLB.

@@ -10,7 +10,7 @@ use ops::mailbox::{
     decode_request, encode_reply,
 };
 use ops::wire::Reader;
-use ops::{Machine, Operation, SENTINEL, Window};
+use ops::{Machine, Operation, Regime, SENTINEL, Window};
 
 /// Answers requests for ever.
 pub(crate) fn serve() -> ! {
@@ -54,6 +54,7 @@ fn accept(
         return Err(RequestError::Number(request.number));
     }
     let sequence = Reader::new(request.sequence).map_err(|_| RequestError::Sequence(u64::MAX))?;
+    check_regime(sequence.machine().regime)?;
     check_places(sequence.machine())?;
     if request.probes() != sequence.len() {
         return Err(RequestError::Probe(sequence.len() as u64));
@@ -63,6 +64,13 @@ fn accept(
         check_probe(&request, index, &operation, sequence.machine())?;
     }
     Ok((request, sequence))
+}
+
+fn check_regime(regime: Regime) -> Result<(), RequestError> {
+    match regime {
+        Regime::Stage2 | Regime::El2 => Ok(()),
+        Regime::Aarch32 | Regime::Aarch32Hyp => Err(RequestError::Regime(regime as u64)),
+    }
 }
 
 /// Pool and guest memory have their place behind the sentinel and in RAM.
@@ -96,7 +104,9 @@ fn check_probe(
     match method {
         Method::None => Ok(()),
         _ if !is_access => Err(RequestError::Probe(index as u64)),
-        Method::Access if machine.stub.is_none() => Err(RequestError::NoStub(index as u64)),
+        Method::Access if machine.regime == Regime::Stage2 && machine.stub.is_none() => {
+            Err(RequestError::NoStub(index as u64))
+        }
         Method::Access | Method::Translate => Ok(()),
     }
 }

@@ -5,13 +5,13 @@ use crate::guest::{self, Access};
 use crate::log::EventLog;
 use crate::mailbox::Mailbox;
 use crate::platform::BootCpu;
-use crate::registers::{forget_guests, read};
-use crate::{poison, stub, watchdog};
+use crate::registers::{forget_guests, read, set_forced_write_back};
+use crate::{el2, poison, stub, watchdog};
 use driver::{Driver, Lab};
 use hyp::pages::PageInfo;
 use ops::mailbox::{Method, Probe, Request, RequestError, STEP_BYTES, StepReply, encode_step};
 use ops::wire::Reader;
-use ops::{Machine, Operation, Outcome};
+use ops::{Machine, Operation, Outcome, Regime};
 
 /// What the steps of a sequence share.
 struct Steps<'a> {
@@ -47,8 +47,8 @@ pub(crate) fn run(
         records,
         done: 0,
     };
-    for operation in machine.stub_operations().iter().flatten() {
-        steps.step(operation, Probe::NONE);
+    for operation in machine.operation_0() {
+        steps.step(&operation, Probe::NONE);
     }
     // Each operation and probe has decoded before: there is nothing to skip.
     for (index, operation) in sequence.enumerate() {
@@ -63,6 +63,7 @@ pub(crate) fn run(
 /// As if no sequence had run before.
 fn prepare(machine: &Machine, info: &mut [PageInfo]) {
     forget_guests();
+    set_forced_write_back(machine.features.fwb);
     poison::spoil_window(machine.memory);
     poison::prepare(machine.pool_window());
     info[..usize::from(machine.pool.pages)].fill_with(PageInfo::new);
@@ -80,10 +81,22 @@ impl Steps<'_> {
         if outcome == Outcome::Nothing {
             self.probe(operation, probe, &mut reply);
         }
-        (reply.vtcr, reply.vttbr) = (read!("vtcr_el2"), read!("vttbr_el2"));
+        (reply.vtcr, reply.vttbr) = self.registers();
         (reply.events, reply.strays) = (self.log.count(), self.cpu.take_strays());
         self.records[self.done] = encode_step(&reply);
         self.done += 1;
+    }
+
+    /// Control and base of the tables that the sequence is about. Those of EL2's own
+    /// regime are what the subject wrote: the registers hold the image's.
+    fn registers(&self) -> (u64, u64) {
+        match self.machine.regime {
+            Regime::El2 => {
+                let own = self.cpu.own();
+                (own.tcr, own.ttbr0)
+            }
+            _ => (read!("vtcr_el2"), read!("vttbr_el2")),
+        }
     }
 
     /// The VM is loaded: the driver's answer says so.
@@ -96,12 +109,17 @@ impl Steps<'_> {
             kind,
             value: probe.value,
         };
-        match (probe.method, self.machine.stub) {
-            (Method::Access, Some(stub)) => {
-                guest::access(&access, stub, self.machine.memory, reply);
+        let memory = self.machine.memory;
+        match (probe.method, self.machine.regime, self.machine.stub) {
+            (Method::Access, Regime::El2, _) => {
+                el2::access(&access, self.cpu.own(), memory, reply);
             }
-            (Method::Translate, _) => guest::translate(&access, reply),
-            (Method::None | Method::Access, _) => {}
+            (Method::Translate, Regime::El2, _) => {
+                el2::translate(&access, self.cpu.own(), reply);
+            }
+            (Method::Access, _, Some(stub)) => guest::access(&access, stub, memory, reply),
+            (Method::Translate, ..) => guest::translate(&access, reply),
+            (Method::None | Method::Access, ..) => {}
         }
     }
 }

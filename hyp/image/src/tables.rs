@@ -46,8 +46,9 @@ const SCTLR: u64 = 0x30c5_0830 | 1 | 1 << 2 | 1 << 3 | 1 << 12 | 1 << 19;
 struct Table([AtomicU64; ENTRIES]);
 
 /// The root, a level 2 table each for devices and RAM, and a level 3 table for
-/// each 2 MiB of which only a part is mapped: UART, GIC, the image, sentinel.
-const TABLES: usize = 7;
+/// each 2 MiB of which only a part is mapped: UART, GIC, the image's code and its data,
+/// sentinel.
+const TABLES: usize = 8;
 static ARENA: [Table; TABLES] = [const { Table([const { AtomicU64::new(0) }; ENTRIES]) }; TABLES];
 /// Tables of `ARENA` in use; the first is the root.
 static USED: AtomicUsize = AtomicUsize::new(1);

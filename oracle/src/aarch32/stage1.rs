@@ -92,11 +92,6 @@ impl Stage1 {
         self.tables.translate(memory, va.into(), access)
     }
 
-    /// The stage of an EL2 in AArch64 that reads descriptors alike.
-    pub(crate) fn tables(&self) -> &stage1::Stage1 {
-        &self.tables
-    }
-
     /// The level of the root, where descriptors are read at all.
     pub fn start_level(&self) -> Option<i8> {
         self.tables.start_level()

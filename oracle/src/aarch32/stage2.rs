@@ -127,11 +127,6 @@ impl Stage2 {
         }
     }
 
-    /// The stage of an EL2 in AArch64 that reads descriptors alike.
-    pub(crate) fn tables(&self) -> &walk::Stage2 {
-        &self.tables
-    }
-
     /// The level of the root, where descriptors are read at all.
     pub fn start_level(&self) -> Option<i8> {
         self.tables.start_level()

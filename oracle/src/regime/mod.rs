@@ -19,8 +19,10 @@ use crate::{aarch32, arch, stage1, walk};
 /// so that an answer's attributes show what stage 2 says.
 pub const HCR: u64 = 1 << 31 | 1 << 12 | 1;
 
-/// `HCR_EL2.FWB`, which [`HCR`] is joined by where the machine has FEAT_S2FWB.
-pub const HCR_FWB: u64 = 1 << 46;
+/// [`HCR`] as a machine has it: with FWB where FEAT_S2FWB is in use.
+pub fn hcr(machine: &Machine) -> u64 {
+    HCR | u64::from(machine.features.fwb) << 46
+}
 
 /// `SCTLR_EL2` and `HSCTLR`: C and M.
 const SCTLR: u32 = 1 << 2 | 1;
@@ -69,11 +71,10 @@ fn features(machine: &Machine) -> arch::Features {
 }
 
 fn stage2(machine: &Machine, registers: &Registers) -> walk::Stage2 {
-    let fwb = u64::from(machine.features.fwb) * HCR_FWB;
     let registers = walk::Registers {
         vtcr: registers.control,
         vttbr: registers.root,
-        hcr: HCR | fwb,
+        hcr: hcr(machine),
     };
     walk::Stage2::new(features(machine), registers)
 }

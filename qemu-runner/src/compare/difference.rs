@@ -84,14 +84,12 @@ impl Difference {
     /// the sequence.
     #[must_use]
     pub fn id(&self) -> String {
-        let kind = self
-            .place
-            .as_ref()
-            .map_or("end", |place| word(&place.operation));
+        let place = self.place.as_ref();
+        let kind = place.map_or_else(|| "end".to_owned(), |place| word(&place.operation));
         let name = self.fields.first().map_or("", |field| &field.name);
         let name: String = name.chars().filter(|c| !c.is_ascii_digit()).collect();
         let (first, second) = self.sides();
-        let parts = [first, second, kind, &name];
+        let parts = [first, second, &kind, &name];
         let bytes = parts.iter().flat_map(|part| part.bytes().chain([0]));
         // FNV-1a, folded to 24 bits.
         let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| {
@@ -197,13 +195,8 @@ fn show_walk(f: &mut fmt::Formatter<'_>, prediction: &Prediction) -> fmt::Result
     }
 }
 
-fn word(operation: &Operation) -> &'static str {
-    match operation {
-        Operation::Create { .. } => "create",
-        Operation::Map { .. } => "map",
-        Operation::Unmap { .. } => "unmap",
-        Operation::Free { .. } => "free",
-        Operation::Access { .. } => "access",
-        Operation::Fail { .. } => "fail",
-    }
+/// The word that the text has for it.
+fn word(operation: &Operation) -> String {
+    let text = Text(operation).to_string();
+    text.split(' ').next().unwrap_or_default().to_owned()
 }

@@ -72,13 +72,15 @@ impl Probe<'_> {
     }
 
     fn compare_abort(&self, fault: &Fault, reply: &StepReply) -> Vec<Field> {
-        let expected = if fault.is_stage2() {
+        let goes_to_el2 = self.prediction.is_el2 || fault.is_stage2();
+        let expected = if goes_to_el2 {
             Answer::Stage2Abort
         } else {
             Answer::GuestException
         };
         if reply.answer != expected {
-            return vec![Field::new("access", describe_fault(fault), describe(reply))];
+            let abort = describe_fault(fault, goes_to_el2);
+            return vec![Field::new("access", abort, describe(reply))];
         }
         let is_fetch = self.kind == AccessKind::Execute;
         let mut fields = Vec::new();
@@ -86,7 +88,7 @@ impl Probe<'_> {
             fields.extend(Field::unless_equal(name, expected, found));
         };
         // ESR_ELx.EC (DDI 0487 K.a): aborts from a lower level, or from the same.
-        let class = match (is_fetch, fault.is_stage2()) {
+        let class = match (is_fetch, self.has_stage2(fault)) {
             (true, true) => 0x20,
             (true, false) => 0x21,
             (false, true) => 0x24,
@@ -104,10 +106,15 @@ impl Probe<'_> {
         }
         compare("FAR", self.ipa, reply.far);
         // HPFAR_EL2 is UNKNOWN after an ordinary permission fault (IPAValid).
-        if fault.is_stage2() && fault.kind != FaultKind::Permission {
+        if self.has_stage2(fault) && fault.kind != FaultKind::Permission {
             compare("HPFAR_EL2.FIPA", self.ipa >> 8 & FIPA, reply.hpfar & FIPA);
         }
         fields
+    }
+
+    /// Whether a second stage made the fault. EL2's own tables have none.
+    fn has_stage2(&self, fault: &Fault) -> bool {
+        fault.is_stage2() && !self.prediction.is_el2
     }
 
     /// The fields in which `AT` differs.
@@ -137,7 +144,11 @@ impl Probe<'_> {
                 compare("PAR_EL1.F", 1, par & 1);
                 if par & 1 == 1 {
                     compare("PAR_EL1.FST", u64::from(fault.fsc()), par >> 1 & 0x3f);
-                    compare("PAR_EL1.S", u64::from(fault.is_stage2()), par >> 9 & 1);
+                    compare(
+                        "PAR_EL1.S",
+                        u64::from(self.has_stage2(&fault)),
+                        par >> 9 & 1,
+                    );
                     compare("PAR_EL1.PTW", 0, par >> 8 & 1);
                 }
             }
@@ -160,8 +171,8 @@ pub(super) fn meaning(value: u64) -> String {
     format!("{value:#018x}")
 }
 
-fn describe_fault(fault: &Fault) -> String {
-    let exception = if fault.is_stage2() {
+fn describe_fault(fault: &Fault, goes_to_el2: bool) -> String {
+    let exception = if goes_to_el2 {
         "abort to EL2"
     } else {
         "exception to EL1"
@@ -211,10 +222,12 @@ mod tests {
 
     fn prediction(answer: Walked) -> Prediction {
         Prediction {
+            is_el2: false,
             access: answer,
             at: answer,
             walk: Vec::new(),
-            stub_ready: true,
+            code_ready: true,
+            code_update: None,
         }
     }
 

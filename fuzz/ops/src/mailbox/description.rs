@@ -4,15 +4,18 @@
 use super::{MAILBOX_VERSION, checksum, field, put, u32_at, u64_at};
 
 const MAGIC: [u8; 8] = *b"twofold\0";
+const CHECKSUM_AT: usize = 64;
 
 /// Length of an encoded `Description`.
-pub const DESCRIPTION_BYTES: usize = 64;
+pub const DESCRIPTION_BYTES: usize = CHECKSUM_AT + 8;
 
 /// The machine as the image found it at boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Description {
     /// `ID_AA64MMFR0_EL1`, `ID_AA64MMFR1_EL1`, `ID_AA64MMFR2_EL1`.
     pub mmfr: [u64; 3],
+    /// `ID_AA64ISAR0_EL1`.
+    pub isar0: u64,
     /// `MIDR_EL1`.
     pub midr: u64,
     /// `CNTFRQ_EL0`, in Hz.
@@ -73,10 +76,11 @@ pub fn encode_description(description: &Description) -> [u8; DESCRIPTION_BYTES] 
     for (i, mmfr) in description.mmfr.iter().enumerate() {
         put(&mut bytes, 16 + 8 * i, &mmfr.to_le_bytes());
     }
-    put(&mut bytes, 40, &description.midr.to_le_bytes());
-    put(&mut bytes, 48, &description.counter_hz.to_le_bytes());
-    let sum = checksum(&bytes[..56]);
-    put(&mut bytes, 56, &sum.to_le_bytes());
+    put(&mut bytes, 40, &description.isar0.to_le_bytes());
+    put(&mut bytes, 48, &description.midr.to_le_bytes());
+    put(&mut bytes, 56, &description.counter_hz.to_le_bytes());
+    let sum = checksum(&bytes[..CHECKSUM_AT]);
+    put(&mut bytes, CHECKSUM_AT, &sum.to_le_bytes());
     bytes
 }
 
@@ -101,15 +105,16 @@ pub fn decode_description(
     if reserved != 0 {
         return Err(DescriptionError::Reserved(reserved));
     }
-    let (computed, found) = (checksum(&bytes[..56]), u64_at(bytes, 56));
+    let (computed, found) = (checksum(&bytes[..CHECKSUM_AT]), u64_at(bytes, CHECKSUM_AT));
     if computed != found {
         return Err(DescriptionError::Checksum { computed, found });
     }
     let mmfr = core::array::from_fn(|i| u64_at(bytes, 16 + 8 * i));
     Ok(Description {
         mmfr,
-        midr: u64_at(bytes, 40),
-        counter_hz: u64_at(bytes, 48),
+        isar0: u64_at(bytes, 40),
+        midr: u64_at(bytes, 48),
+        counter_hz: u64_at(bytes, 56),
     })
 }
 
@@ -205,6 +210,7 @@ mod tests {
 
     const DESCRIPTION: Description = Description {
         mmfr: [0x1125, 0x10_2122, 0x1_2012],
+        isar0: 0x0221_1110_0001_0000,
         midr: 0x000f_0510,
         counter_hz: 62_500_000,
     };

@@ -11,9 +11,11 @@ pub const PROBE_BYTES: usize = 16;
 pub enum Method {
     /// Not at all.
     None,
-    /// By a real load, store or fetch at EL1. The stub must be mapped.
+    /// By a real load, store or fetch at EL1, where the stub must be mapped; in EL2's own
+    /// regime at EL2, where the image's code must be.
     Access,
-    /// By `AT S12E1R` (reads and fetches) or `AT S12E1W` alone.
+    /// By `AT S12E1R` (reads and fetches) or `AT S12E1W` alone; in EL2's own regime by
+    /// `AT S1E2R` or `AT S1E2W`, where the image's code must be mapped.
     Translate,
 }
 

@@ -51,9 +51,11 @@ pub struct StepReply {
     pub par: u64,
     /// `ELR_EL2`, or `ELR_EL1`.
     pub elr: u64,
-    /// `VTCR_EL2` after the step.
+    /// `VTCR_EL2` after the step; in EL2's own regime, what the subject last wrote to
+    /// `TCR_EL2`, or 0.
     pub vtcr: u64,
-    /// `VTTBR_EL2` after the step.
+    /// `VTTBR_EL2` after the step; in EL2's own regime, what the subject last wrote to
+    /// `TTBR0_EL2`, or 0.
     pub vttbr: u64,
     /// Events of the whole sequence up to the end of this step, those that were
     /// lost included.

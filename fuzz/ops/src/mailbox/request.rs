@@ -73,6 +73,9 @@ pub enum RequestError {
     /// The operation of this index asks for a real access on a machine without a
     /// stub.
     NoStub(u64),
+    /// The machine line is about tables of a regime that an AArch64 machine does not
+    /// have: its number.
+    Regime(u64),
 }
 
 impl core::fmt::Display for RequestError {
@@ -111,6 +114,9 @@ impl core::fmt::Display for RequestError {
                 f,
                 "operation {index} asks for a real access, and the machine has no stub"
             ),
+            RequestError::Regime(number) => {
+                write!(f, "regime {number} does not exist on an AArch64 machine")
+            }
         }
     }
 }
@@ -129,6 +135,7 @@ impl RequestError {
             RequestError::PoolPlace(detail) => (7, detail),
             RequestError::MemoryPlace(detail) => (8, detail),
             RequestError::NoStub(detail) => (9, detail),
+            RequestError::Regime(detail) => (10, detail),
         }
     }
 
@@ -143,6 +150,7 @@ impl RequestError {
             7 => RequestError::PoolPlace(detail),
             8 => RequestError::MemoryPlace(detail),
             9 => RequestError::NoStub(detail),
+            10 => RequestError::Regime(detail),
             _ => return None,
         })
     }
@@ -310,11 +318,11 @@ mod tests {
 
     #[test]
     fn errors_round_trip_through_their_codes() {
-        for code in 1..=9 {
+        for code in 1..=10 {
             let error = RequestError::from_code(code, 42).expect("a code of the list");
             assert_eq!(error.code(), (code, 42));
         }
         assert_eq!(RequestError::from_code(0, 0), None);
-        assert_eq!(RequestError::from_code(10, 0), None);
+        assert_eq!(RequestError::from_code(11, 0), None);
     }
 }
