@@ -87,29 +87,31 @@ impl Check<'_> {
             bytes: self.model.entry_bytes(place.level),
             leaf: self.format.content(descriptor, pa),
         };
-        let old = || self.old(place);
-        let is_new = asks_for(self.operation, &stored) && !self.is_made_again(&stored, old);
+        let is_new = asks_for(self.operation, &stored) && !self.is_made_again(place, &stored);
         let checked = self.format.check(descriptor).and_then(|()| {
             // Parts of a block that is split, and what is made again, are what they were.
             if is_new || matches!(self.operation, Operation::Link { .. }) {
                 leaf::check_young(descriptor)?;
             }
+            let old = || self.old(place).map(|(_, leaf)| leaf);
             caches.stored(self.operation, &stored, is_new, old)
         });
         checked.map_err(|finding| finding.at(place.vm, place.ipa, 0))
     }
 
-    /// What the model has at an IPA before the operation.
-    fn old(&self, place: Place) -> Option<LeafContent> {
+    /// What the model maps from an IPA on before the operation, and the level of the leaf.
+    fn old(&self, place: Place) -> Option<(i8, LeafContent)> {
         let Place { vm, ipa, .. } = place;
         let covering = self.model.stretches_within(vm, ipa, ipa.saturating_add(1));
-        covering.first()?.content_at(ipa).leaf()
+        let covering = covering.first()?;
+        Some((covering.level, covering.content_at(ipa).leaf()?))
     }
 
-    /// O2: what stays of a contiguous group is made again.
-    fn is_made_again(&self, stored: &Stored, old: impl Fn() -> Option<LeafContent>) -> bool {
-        let alike = |old: LeafContent| old.maps_as(&stored.leaf);
-        self.format.may_be_contiguous() && old().is_some_and(alike)
+    /// O2: what stays of a contiguous group is made again, a leaf for a leaf.
+    fn is_made_again(&self, place: Place, stored: &Stored) -> bool {
+        let alike =
+            |(level, old): (i8, LeafContent)| level == place.level && old.maps_as(&stored.leaf);
+        self.format.may_be_contiguous() && self.old(place).is_some_and(alike)
     }
 }
 
