@@ -4,16 +4,17 @@
 //! causes before their consequences:
 //!
 //! 1. each event in turn: pages used against their state, break-before-make,
-//!    registers written, attribute bits of leaves, pages that go back too early;
+//!    registers written, attribute bits of leaves and the cache maintenance that they
+//!    wait for, pages that go back too early;
 //! 2. a refused operation that changed something;
 //! 3. what is open on return: invalidations, barriers, cleaning, lost pages, a page
-//!    cache that was not topped up;
-//! 4. the answer;
+//!    cache that was not topped up, memory that was not flushed;
+//! 4. the answer, and what the dirty log was told;
 //! 5. what the registers hold;
-//! 6. translations at the edges of what the operation touched;
-//! 7. the number of pages in tables.
+//! 6. translations and entries at the edges of what the operation touched;
+//! 7. cache maintenance that nothing asked for, and the number of pages in tables.
 //!
-//! `finish` compares the whole of every address space. What two parts of the oracle
+//! `finish` compares the whole of every address space, and every entry. What two parts of the oracle
 //! say differently is found there as well, and again before a difference in a
 //! translation is put down to the subject.
 
