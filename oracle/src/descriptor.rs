@@ -15,6 +15,10 @@ pub(crate) const MODIFIER: u64 = 1 << 51;
 /// The Contiguous bit, which makes a leaf's meaning depend on its place.
 pub(crate) const CONTIGUOUS: u64 = 1 << 52;
 
+/// The attributes of a leaf of any level: bits 11:2 and 63:50. With DS, bits 9:8 are of the
+/// address, and alike wherever that is.
+pub(crate) const ATTRIBUTES: u64 = 0b1111_1111_1100 | !0 << 50;
+
 /// What a descriptor is, and where it leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Entry {

@@ -206,6 +206,16 @@ fn what_is_invalidated_while_a_member_is_left_comes_back() {
 }
 
 #[test]
+fn a_group_that_the_operation_made_is_broken_as_a_whole_too() {
+    let mut events = top_up(&[POOL + 6 * PAGE, POOL + 7 * PAGE]);
+    events.extend(make(member));
+    events.push(store(at(0), member(0), 0));
+    events.extend(invalidate(IPA));
+    let result = run(&mut mapped_on(&grouped()), CHANGE, &events);
+    assert_found(result, Class::BreakBeforeMake, "O2");
+}
+
+#[test]
 fn the_hint_goes_through_invalid() {
     let plain = |index: u64| member(index) & !CONTIGUOUS;
     let mut events: Vec<_> = (0..16)

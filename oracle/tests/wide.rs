@@ -329,6 +329,26 @@ fn a_table_of_a_split_maps_52_bits_alike() {
 }
 
 #[test]
+fn the_highest_level_has_no_contiguous_groups() {
+    let machine = Machine {
+        contiguous: true,
+        ..K4.machine()
+    };
+    // 16 blocks of 512 GB, which the bit cannot join.
+    let make = |hint: u64| {
+        let mut observer = K4.mapped();
+        observer.protocol.reset(&machine);
+        observer.protocol.enter(0, 1, VTTBR);
+        let block = |index: u64| K4.block(index << 39) | hint;
+        let stores = (16..32).map(|index| trace::store(K4.table(1) + 8 * index, 0, block(index)));
+        let events: Vec<_> = stores.chain([ISHST]).collect();
+        trace::run(&mut observer, Work::Other, &events)
+    };
+    make(0).unwrap();
+    assert_found(make(1 << 52), Class::WrongAttributes, "O1");
+}
+
+#[test]
 fn what_is_between_is_compared_in_52_bits() {
     let at = K4.entry(K4.depth()) + 8;
     let detour = |first: u64| {

@@ -71,17 +71,6 @@ impl Format {
         self.params.ds
     }
 
-    /// Of the bits in which two leaves of any levels differ, those that are attributes:
-    /// bits 11:2 and 63:50, but for 9:8 where these belong to the address.
-    pub(crate) fn attributes(&self, changed: u64) -> u64 {
-        let address = if self.has_wide_addresses() {
-            0b11 << 8
-        } else {
-            0
-        };
-        changed & (0b1111_1111_1100 | !0 << 50) & !address
-    }
-
     /// Binary logarithm of the entries in a contiguous region of `level`; `None` where
     /// the bit is ignored.
     pub(crate) fn group_bits(&self, level: i8) -> Option<u8> {

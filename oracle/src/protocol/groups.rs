@@ -5,7 +5,7 @@
 //! are not, a TLB may still take the old meaning of all of them from those that are left,
 //! whatever was invalidated. It leaves out machines that do not use the hint: see R4.
 
-use crate::descriptor::CONTIGUOUS;
+use crate::descriptor::{ATTRIBUTES, CONTIGUOUS};
 use crate::ledger::{Format, Place, State, Tables};
 use crate::verdict::{Class, Finding};
 use crate::walk::Entry;
@@ -135,12 +135,12 @@ fn fault(group: &Group, tables: &Tables) -> Option<&'static str> {
         None => Some("some of its entries have the contiguous bit, and others do not"),
         // Type and attributes are those of the first, and the address follows it.
         Some(pa) if pa != first + index * entry => Some("its memory is not contiguous"),
-        Some(_) if differs(format, members[0], member) => Some("its attributes differ"),
+        Some(_) if differs(members[0], member) => Some("its attributes differ"),
         Some(_) => None,
     })
 }
 
 /// Whether two leaves of a level differ in more than address and software bits.
-fn differs(format: &Format, one: u64, two: u64) -> bool {
-    format.attributes(one ^ two) & !SOFTWARE != 0
+fn differs(one: u64, two: u64) -> bool {
+    (one ^ two) & ATTRIBUTES & !SOFTWARE != 0
 }

@@ -28,9 +28,6 @@ use crate::walk::Entry;
 /// The leaf bits that an access can tell: MemAttr, S2AP, SH, AF, FnXS, DBM, XN.
 const MEANING: u64 = 0x3ff << 2 | MODIFIER | 0b11 << 53;
 
-/// SH, which is part of the address with DS.
-const SHAREABILITY: u64 = 0b11 << 8;
-
 impl Addressed for Valid {
     fn address(&self) -> u64 {
         self.place.ipa
@@ -238,12 +235,9 @@ fn end_of(format: &Format, entry: Place) -> u64 {
 /// Whether two leaves translate the addresses that they share alike, but for what
 /// hardware sets by itself.
 fn means_the_same(format: &Format, one: Valid, two: Valid) -> bool {
-    let mut ignored = format.hardware_bits(one.descriptor);
-    if format.has_wide_addresses() {
-        ignored |= SHAREABILITY;
-    }
+    // With DS, bits 9:8 are of the address, and alike where that is the same.
     let changed = (one.descriptor ^ two.descriptor) & MEANING;
-    changed & !ignored == 0 && !is_moved(format, one, two)
+    changed & !format.hardware_bits(one.descriptor) == 0 && !is_moved(format, one, two)
 }
 
 /// The leaf that translates an IPA now, and the first IPA for which another entry does.

@@ -4,7 +4,7 @@
 //! It leaves out what the architecture alone allows: see `bbm`.
 
 use super::bbm::{self, Valid};
-use crate::descriptor::{ACCESS_FLAG, CONTIGUOUS, MODIFIER};
+use crate::descriptor::{ACCESS_FLAG, ATTRIBUTES, CONTIGUOUS, MODIFIER};
 use crate::ledger::{Format, Live, Tables};
 use crate::operation::{Action, Operation};
 use crate::walk::Entry;
@@ -86,7 +86,7 @@ impl InPlace {
     pub(super) fn may_meet(self, format: &Format, old: Valid, new: Valid) -> bool {
         match (old.entry(format), new.entry(format)) {
             (Entry::Leaf { .. }, Entry::Leaf { .. }) => {
-                let changed = format.attributes(old.descriptor ^ new.descriptor);
+                let changed = (old.descriptor ^ new.descriptor) & ATTRIBUTES;
                 let mut ignored = self.changeable() | format.hardware_bits(old.descriptor);
                 if old.place.level != new.place.level {
                     ignored |= RESIZED;
@@ -112,9 +112,7 @@ fn maps_alike(page: u64, level: i8, pa: u64, block: u64, tables: &Tables) -> boo
         let wanted = pa.wrapping_add(index * bytes);
         match tables.entry(level, descriptor) {
             Entry::Invalid => false,
-            Entry::Leaf { pa } => {
-                pa == wanted && format.attributes(block ^ descriptor) & !ignored == 0
-            }
+            Entry::Leaf { pa } => pa == wanted && (block ^ descriptor) & ATTRIBUTES & !ignored == 0,
             Entry::Table { next } => maps_alike(next, level + 1, wanted, block, tables),
         }
     })
