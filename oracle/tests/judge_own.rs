@@ -258,3 +258,255 @@ fn a_correct_sequence_in_hyp_mode_agrees() {
     assert_eq!(found.pa, GUEST + 8);
     session.judge.finish(&session.words).unwrap();
 }
+
+/// A third page is mapped. `meanwhile` is done before.
+fn map_third(meanwhile: &[Event]) -> Result<Judged, Finding> {
+    let operation = map(2 * PAGE, GUEST + 2 * PAGE, PAGE);
+    let mut events = top_up(&[POOL + 6 * PAGE, POOL + 7 * PAGE]);
+    events.extend(meanwhile);
+    events.extend([store(L3 + 16, 0, own_page(GUEST + 2 * PAGE)), ISHST]);
+    mapped_own().step_as_is(operation, Outcome::Done, &events)
+}
+
+/// The second page is broken, invalidated and made again, as a guest's might be.
+fn remake_second() -> Vec<Event> {
+    let second = own_page(GUEST + PAGE);
+    let mut events = vec![store(L3 + 8, second, 0)];
+    events.extend(invalidate_own(PAGE));
+    events.extend([store(L3 + 8, 0, second), ISHST]);
+    events
+}
+
+#[test]
+fn map_changes_no_live_entry() {
+    map_third(&[]).unwrap();
+    let result = map_third(&remake_second());
+    assert_found(result, Class::BreakBeforeMake, "E4");
+}
+
+#[test]
+fn unmap_takes_nothing_beyond_its_range() {
+    let unmap = |meanwhile: &[Event]| {
+        let mut events = top_up(&[POOL + 6 * PAGE, POOL + 7 * PAGE]);
+        events.extend(meanwhile);
+        events.push(store(L3, own_page(GUEST), 0));
+        events.extend(invalidate_own(0));
+        mapped_own().step(UNMAP, Outcome::Done, &events)
+    };
+    unmap(&[]).unwrap();
+    let result = unmap(&remake_second());
+    assert_found(result, Class::BreakBeforeMake, "E5");
+}
+
+#[test]
+fn tables_go_with_the_last_of_what_they_map() {
+    let all = Operation::Unmap {
+        vm: 0,
+        ipa: 0,
+        size: 2 * PAGE,
+    };
+    let mut events = top_up(&[POOL + 6 * PAGE, POOL + 7 * PAGE]);
+    events.push(store(ROOT, table(L2), 0));
+    events.extend(invalidate_own(0));
+    events.extend(&invalidate_own(PAGE)[1..]);
+    events.extend([release(L3), release(L2)]);
+    mapped_own().step(all, Outcome::Done, &events).unwrap();
+    let half = mapped_own().step(UNMAP, Outcome::Done, &events);
+    assert_found(half, Class::BreakBeforeMake, "E5");
+}
+
+/// EL2's address space with a block at 2 MiB.
+fn with_block() -> Session {
+    let mut session = loaded_own();
+    let mut events = top_up(&[L2, L3, SPARE, SPARE_2]);
+    events.extend([zero(L2), release_store(ROOT, 0, table(L2))]);
+    events.extend([store(L2 + 8, 0, own_page(GUEST) & !0b10), ISHST]);
+    let operation = map(2 << 20, GUEST, 2 << 20);
+    session
+        .step_as_is(operation, Outcome::Done, &events)
+        .unwrap();
+    session
+}
+
+#[test]
+fn a_block_is_not_cut() {
+    let cut = Operation::Unmap {
+        vm: 0,
+        ipa: 2 << 20,
+        size: PAGE,
+    };
+    let cuts_block = Outcome::Refused(Refusal::CutsBlock);
+    let topped_up = [allocate(POOL + 6 * PAGE)];
+    with_block().step(cut, cuts_block, &topped_up).unwrap();
+    let result = with_block().step(cut, Outcome::Done, &topped_up);
+    assert_found(result, Class::ReturnValue, "E5");
+}
+
+#[test]
+fn what_is_mapped_stays_mapped_as_it_is() {
+    let topped_up = [allocate(POOL + 6 * PAGE)];
+    let same = map((2 << 20) + PAGE, GUEST + PAGE, PAGE);
+    with_block()
+        .step_as_is(same, Outcome::Done, &topped_up)
+        .unwrap();
+    let other = map((2 << 20) + PAGE, GUEST, PAGE);
+    let mapped = Outcome::Refused(Refusal::Mapped);
+    with_block().step(other, mapped, &topped_up).unwrap();
+    let result = with_block().step_as_is(other, Outcome::Done, &topped_up);
+    assert_found(result, Class::ReturnValue, "E4");
+}
+
+#[test]
+fn what_el2_cannot_have_is_a_clause_of_its_own() {
+    let Operation::Map {
+        vm,
+        ipa,
+        pa,
+        size,
+        memory,
+        software,
+        pages_only,
+        prot,
+    } = MAP
+    else {
+        unreachable!("it is one");
+    };
+    let execute = Execute::Both;
+    let writable_code = Operation::Map {
+        vm,
+        ipa,
+        pa,
+        size,
+        memory,
+        software,
+        pages_only,
+        prot: Prot { execute, ..prot },
+    };
+    let refused = Outcome::Refused(Refusal::BadAttributes);
+    loaded_own().step(writable_code, refused, &[]).unwrap();
+    let topped_up = top_up(&[L2, L3, SPARE, SPARE_2]);
+    let result = loaded_own().step_as_is(writable_code, Outcome::Done, &topped_up);
+    assert_found(result, Class::ReturnValue, "E4");
+}
+
+#[test]
+fn registers_are_written_by_access_and_free_alone() {
+    let result = map_third(&[Event::WriteTtbr0(ROOT), ISB]);
+    assert_found(result, Class::Register, "E2");
+}
+
+#[test]
+fn free_leaves_no_root_in_the_register() {
+    let free = |leave: &[Event]| {
+        let all = Event::Tlbi {
+            operation: Tlbi::Alle2is,
+            operand: 0,
+        };
+        let mut events = vec![store(ROOT, table(L2), 0), ISHST, all, ISH, ISB];
+        events.extend([release(L3), release(L2)]);
+        events.extend(leave);
+        events.push(release(ROOT));
+        let freed = Outcome::Freed { pages: 0 };
+        mapped_own().step(FREE, freed, &events)
+    };
+    free(&[Event::WriteTtbr0(0), ISB]).unwrap();
+    assert_found(free(&[Event::WriteTtbr0(0)]), Class::Barrier, "E2");
+    assert_found(free(&[]), Class::UseAfterFree, "F2");
+}
+
+#[test]
+fn an_operation_that_is_not_here_tops_nothing_up() {
+    let split = Operation::Range {
+        vm: 0,
+        action: oracle::operation::Action::Split,
+        ipa: 0,
+        size: PAGE,
+    };
+    let not_here = Outcome::Refused(Refusal::NotHere);
+    mapped_own().step(split, not_here, &[]).unwrap();
+    let result = mapped_own().step(split, not_here, &[allocate(POOL + 6 * PAGE)]);
+    assert_found(result, Class::Leak, "P1");
+}
+
+#[test]
+fn hardware_sets_no_flags_in_el2s_tables() {
+    let mut machine = Machine {
+        regime: Regime::El2,
+        ipa_bits: 39,
+        ..machine()
+    };
+    (machine.features.haf, machine.features.dbm) = (true, true);
+    let mut session = Session::on(machine);
+    session.step(CREATE, Outcome::Done, &create_own()).unwrap();
+    session.step(READ, Outcome::Done, &load_own()).unwrap();
+    session.step_as_is(MAP, Outcome::Done, &map_own()).unwrap();
+    let write = Operation::Access {
+        vm: 0,
+        ipa: 8,
+        kind: AccessKind::Write,
+    };
+    session.step(write, Outcome::Done, &[]).unwrap();
+    // A plain store, and nothing to tell the dirty log.
+    let mut events = top_up(&[POOL + 6 * PAGE, POOL + 7 * PAGE]);
+    events.push(store(L3, own_page(GUEST), 0));
+    events.extend(invalidate_own(0));
+    session.step(UNMAP, Outcome::Done, &events).unwrap();
+    session.judge.finish(&session.words).unwrap();
+}
+
+#[test]
+fn a_verdict_names_el2s_register() {
+    let mut session = mapped_own();
+    let finding = session.step_as_is(MAP, Outcome::Refused(Refusal::Mapped), &[]);
+    let verdict = session
+        .judge
+        .explain(finding.unwrap_err(), 3, "map", &session.words);
+    let text = verdict.to_string();
+    let line = "TCR_EL2    0x80823519: T0SZ=25 IRGN0=1 ORGN0=1 SH0=3 TG0=0 PS=2";
+    assert!(text.contains(line), "{text}");
+}
+
+/// E8: the hypervisor's code and data, mapped to themselves in blocks of 2 MiB.
+#[test]
+fn the_hypervisor_maps_its_own_memory() {
+    const CODE: u64 = 0x4000_0000;
+    const BLOCK: u64 = 2 << 20;
+    let prot = |write| Prot {
+        read: true,
+        write,
+        execute: if write { Execute::Never } else { Execute::Both },
+    };
+    let own = |from, size, write| Operation::Map {
+        vm: 0,
+        ipa: from,
+        pa: from,
+        size,
+        prot: prot(write),
+        memory: MemoryType::Normal,
+        software: 0,
+        pages_only: false,
+    };
+    let mut session = created_own();
+    let clean = Event::Cache {
+        operation: oracle::event::CacheOperation::Cvau,
+        at: CODE,
+        bytes: BLOCK,
+    };
+    let mut events = top_up(&[L2, L3, SPARE, SPARE_2]);
+    events.extend([clean, ISH, Event::InstructionCaches, ISH, zero(L2)]);
+    events.push(release_store(ROOT + 8, 0, table(L2)));
+    events.extend([store(L2, 0, own_code(CODE) & !0b10), ISHST]);
+    session
+        .step_as_is(own(CODE, BLOCK, false), Outcome::Done, &events)
+        .unwrap();
+    let mut events = top_up(&[POOL + 6 * PAGE]);
+    for index in 1..64 {
+        let block = own_page(CODE + index * BLOCK) & !0b10;
+        events.push(store(L2 + 8 * index, 0, block));
+    }
+    events.push(ISHST);
+    let data = own(CODE + BLOCK, 63 * BLOCK, true);
+    session.step_as_is(data, Outcome::Done, &events).unwrap();
+    session.step(READ, Outcome::Done, &load_own()).unwrap();
+    session.judge.finish(&session.words).unwrap();
+}

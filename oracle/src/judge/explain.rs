@@ -2,7 +2,6 @@
 
 use super::Judge;
 use crate::model::Meaning;
-use crate::operation::Regime;
 use crate::verdict::{
     Class, Finding, Guilty, Lookup, Reach, Verdict, Views, memory_word, prot_word,
 };
@@ -29,8 +28,7 @@ impl Judge {
             text: text.to_owned(),
             operation,
         });
-        // Its fields are shown by the names of VTCR_EL2's.
-        let shown = self.machine.regime == Regime::Stage2 && self.model.configuration().is_ok();
+        let legal = self.model.configuration().is_ok();
         Verdict {
             views: self.views(&finding, memory),
             reach: self.reach(&finding, memory),
@@ -38,7 +36,7 @@ impl Judge {
             guilty,
             machine: self.machine,
             machine_line: None,
-            vtcr: shown.then_some(self.control),
+            control: legal.then_some(self.control),
             pages: self.observer.ledger.counts(),
         }
     }

@@ -18,8 +18,11 @@ const OWN_ZERO: u64 = 1 << 5 | XN_LOW;
 /// In the hypervisor's own tables AP\[1\], which is 1, and AP\[2\].
 const OWN_RES1: u64 = READ;
 const READ_ONLY: u64 = WRITE;
-/// APTable, XNTable and the like: tables have no attributes (E3).
-const TABLE_ATTRIBUTES: u64 = 0b1_1111 << 59;
+/// APTable, XNTable, and all that is ignored or an attribute in a leaf: bits 63:50 and
+/// 11:2. Tables have no attributes (E3).
+const TABLE_ATTRIBUTES: u64 = 0xfffc_0000_0000_0ffc;
+/// SH, which belongs to the address where DS is set.
+const SHAREABILITY: u64 = 0b11 << 8;
 /// Address bits where DS is set.
 const ZERO_WITHOUT_DS: u64 = 0b11 << 48;
 
@@ -90,6 +93,23 @@ impl LeafFormat {
         Ok(())
     }
 
+    /// E3, for a descriptor that leads to a table. Nothing is said of guests'.
+    pub(super) fn check_table(&self, descriptor: u64) -> Result<(), Finding> {
+        let zero = match (self.own, self.ds) {
+            (false, _) => 0,
+            (true, false) => TABLE_ATTRIBUTES | ZERO_WITHOUT_DS,
+            (true, true) => TABLE_ATTRIBUTES & !SHAREABILITY,
+        };
+        match descriptor & zero {
+            0 => Ok(()),
+            set => {
+                let what =
+                    format!("the table descriptor {descriptor:#x} has attribute bits {set:#x} set");
+                Err(Finding::new(Class::WrongAttributes, "E3", what))
+            }
+        }
+    }
+
     /// Bits that are 0 on this machine.
     fn zero(&self) -> u64 {
         let conditional = [
@@ -154,16 +174,6 @@ impl LeafFormat {
             dirty: self.hd && set(WRITE),
         }
     }
-}
-
-/// E3, for a table descriptor in the hypervisor's own tables.
-pub(super) fn check_table(descriptor: u64) -> Result<(), Finding> {
-    let set = descriptor & TABLE_ATTRIBUTES;
-    if set == 0 {
-        return Ok(());
-    }
-    let what = format!("the table descriptor {descriptor:#x} has attribute bits {set:#x} set");
-    Err(Finding::new(Class::WrongAttributes, "E3", what))
 }
 
 /// G7, for a leaf that map or build made.
@@ -267,5 +277,59 @@ mod tests {
         };
         assert_eq!(rule(contiguous, PAGE | CONTIGUOUS), Ok(()));
         assert_eq!(rule(PLAIN, PAGE | CONTIGUOUS), Err("O1"));
+    }
+
+    const OWN: LeafFormat = LeafFormat { own: true, ..PLAIN };
+
+    /// The same in EL2's own tables.
+    const OWN_PAGE: u64 = 0x5000_0000 | 0b11 | READ | 0b11 << 8 | ACCESS_FLAG | 1 << 54;
+
+    #[test]
+    fn own_leaves_have_the_bits_of_stage_1() {
+        let device = OWN_PAGE & !(0b11 << 8) | 1 << 2;
+        let strict = device | 3 << 2;
+        for leaf in [
+            OWN_PAGE,
+            OWN_PAGE | READ_ONLY,
+            OWN_PAGE | 2 << 2,
+            device,
+            strict,
+        ] {
+            assert_eq!(rule(OWN, leaf), Ok(()), "{leaf:#x}");
+        }
+        for bit in [4, 5, 6, 8, 9, 11, 48, 50, 51, 53, 59, 63] {
+            assert_eq!(rule(OWN, OWN_PAGE ^ 1 << bit), Err("E3"), "bit {bit}");
+        }
+        assert_eq!(rule(OWN, device | 0b11 << 8), Err("E3"));
+    }
+
+    #[test]
+    fn own_leaves_say_what_was_asked_for() {
+        let code = OWN.content(OWN_PAGE & !(1 << 54) | READ_ONLY | 5 << 55, 0x5000_0000);
+        let prot = Prot {
+            read: true,
+            write: false,
+            execute: Execute::Both,
+        };
+        assert_eq!((code.pa, code.prot, code.software), (0x5000_0000, prot, 5));
+        assert_eq!(code.memory, MemoryType::Normal);
+        assert!(OWN.content(OWN_PAGE, 0).prot.write);
+        assert_eq!(OWN.content(OWN_PAGE | 1 << 2, 0).memory, MemoryType::Device);
+    }
+
+    #[test]
+    fn own_tables_have_no_attributes() {
+        let ds = LeafFormat { ds: true, ..OWN };
+        for bit in [2, 8, 10, 48, 52, 55, 59, 60, 61, 62, 63] {
+            let table = 0x5000_0003 | 1 << bit;
+            assert!(OWN.check_table(table).is_err(), "bit {bit}");
+            assert_eq!(PLAIN.check_table(table), Ok(()), "bit {bit}");
+            assert_eq!(
+                ds.check_table(table).is_ok(),
+                matches!(bit, 8 | 48),
+                "bit {bit}"
+            );
+        }
+        assert_eq!(OWN.check_table(0x5000_0003), Ok(()));
     }
 }

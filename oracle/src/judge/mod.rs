@@ -27,6 +27,7 @@ mod entries;
 mod explain;
 mod leaf;
 mod observer;
+mod own;
 mod registers;
 mod stored;
 mod whole;
@@ -191,7 +192,7 @@ impl Judge {
         self.caches.end(operation, outcome, &self.model)?;
         let demanded = self.model.apply(operation, supply);
         self.current = Some((*operation, true));
-        check_answer(operation, demanded, outcome)?;
+        self.check_answer(operation, demanded, outcome)?;
         self.told.end(operation.vm(), &self.model)?;
         self.follow(operation, outcome)?;
         let protocol = &self.observer.protocol;
@@ -297,6 +298,7 @@ impl Judge {
     fn work(&self, operation: &Operation, exists: bool) -> Work {
         let vm = operation.vm();
         match (operation, self.model.root_order()) {
+            _ if !self.model.is_here(operation) => Work::Other,
             (Operation::Create { .. }, Some(order)) if !exists => Work::Create { vm, order },
             (Operation::Free { .. }, _) if exists => Work::Free { vm },
             (Operation::Build { .. }, _) if exists => {
@@ -332,6 +334,7 @@ impl Judge {
         self.caches.event(record, |at| tables.number(at).is_some());
         self.told.event(&record.event);
         let live = self.observer.event(record)?;
+        self.check_live(operation)?;
         if let Some(live) = live {
             self.check_leaves(operation, &live)?;
         }
@@ -430,6 +433,24 @@ impl Judge {
         Ok(())
     }
 
+    fn check_answer(
+        &self,
+        operation: &Operation,
+        demanded: Outcome,
+        outcome: Outcome,
+    ) -> Result<(), Finding> {
+        if demanded == outcome {
+            return Ok(());
+        }
+        let mut rule = clauses::of_answer(operation, demanded, outcome);
+        if self.machine.regime.is_own() {
+            rule = own::clause(rule);
+        }
+        let what = format!("the answer is {outcome:?}, and must be {demanded:?}");
+        let finding = Finding::new(Class::ReturnValue, rule, what).of(operation.vm());
+        Err(finding.differs("answer", format!("{demanded:?}"), format!("{outcome:?}")))
+    }
+
     fn check_translations<M: Memory + ?Sized>(
         &self,
         operation: &Operation,
@@ -512,14 +533,4 @@ fn check_refused(operation: &Operation, outcome: Outcome, tally: &Tally) -> Resu
         }
         _ => Ok(()),
     }
-}
-
-fn check_answer(operation: &Operation, demanded: Outcome, outcome: Outcome) -> Result<(), Finding> {
-    if demanded == outcome {
-        return Ok(());
-    }
-    let rule = clauses::of_answer(operation, demanded, outcome);
-    let what = format!("the answer is {outcome:?}, and must be {demanded:?}");
-    let finding = Finding::new(Class::ReturnValue, rule, what).of(operation.vm());
-    Err(finding.differs("answer", format!("{demanded:?}"), format!("{outcome:?}")))
 }

@@ -185,12 +185,14 @@ impl Writes {
         (self.held.control, self.held.mair) == (self.control, MAIR)
     }
 
-    /// C4, G2.
+    /// C4, F1, G2, E2.
     fn may_write(&self, operation: &Operation, name: &str, value: u64) -> Result<(), Finding> {
-        if self.own.is_some() {
-            return Ok(());
-        }
+        let exists = self.own.is_some();
         let rule = match operation {
+            Operation::Access { .. } | Operation::Free { .. } if exists => return Ok(()),
+            // Invalidations for a VMID need its register to hold it (G8).
+            _ if exists && !self.regime.is_own() => return Ok(()),
+            _ if exists => self.names().load_rule,
             Operation::Create { .. } => "C4",
             Operation::Free { .. } => "F1",
             _ => "G2",

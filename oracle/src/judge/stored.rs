@@ -30,7 +30,6 @@ impl Judge {
             operation,
             model,
             format: LeafFormat::new(machine),
-            is_own: machine.regime.is_own(),
         };
         check.entry(live.place, live.descriptor, live.entry, caches)?;
         for &number in tables.joined() {
@@ -55,7 +54,6 @@ struct Check<'a> {
     operation: &'a Operation,
     model: &'a Model,
     format: LeafFormat,
-    is_own: bool,
 }
 
 impl Check<'_> {
@@ -68,10 +66,11 @@ impl Check<'_> {
     ) -> Result<(), Finding> {
         match entry {
             Entry::Leaf { pa } => self.leaf(place, descriptor, pa, caches),
-            Entry::Table { .. } if self.is_own => {
-                leaf::check_table(descriptor).map_err(|f| f.at(place.vm, place.ipa, 0))
+            Entry::Table { .. } => {
+                let checked = self.format.check_table(descriptor);
+                checked.map_err(|finding| finding.at(place.vm, place.ipa, 0))
             }
-            Entry::Table { .. } | Entry::Invalid => Ok(()),
+            Entry::Invalid => Ok(()),
         }
     }
 

@@ -3,7 +3,6 @@
 use super::change::Wanted;
 use super::checks;
 use super::content::Content;
-use super::own;
 use super::space::Space;
 use super::subtree::Built;
 use super::whole::{is_device, sum};
@@ -41,7 +40,7 @@ impl Model {
     }
 
     fn answer(&mut self, operation: &Operation, supply: Supply) -> Result<Outcome, Refusal> {
-        if self.machine.regime.is_own() && !own::is_here(operation) {
+        if !self.is_here(operation) {
             return Err(Refusal::NotHere);
         }
         let pages = supply.available;

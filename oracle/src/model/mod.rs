@@ -6,8 +6,8 @@
 //! - `content`: what entries hold, as stretches of entries that hold alike;
 //! - `space`: the stretches of one address space, and the tables that follow;
 //! - `edit`: how stretches change;
-//! - `change`, `whole`, `resize`, `subtree`, and `own` for the hypervisor's: the operations on a space, after their
-//!   preconditions, which are in `checks`;
+//! - `change`, `whole`, `resize`, `subtree`, and `own` for the hypervisor's tables: the
+//!   operations on a space, after their preconditions, which are in `checks`;
 //! - `apply`: operations and their answers;
 //! - `dirty`: what the dirty log must be told;
 //! - `edges`: the addresses at which a change is worth a look.
@@ -30,12 +30,12 @@ mod space;
 mod subtree;
 mod whole;
 
-use crate::operation::{Machine, MemoryType, Prot};
+use crate::operation::{Machine, MemoryType, Operation, Prot, Regime};
 pub use content::{Content, Stretch};
 use dirty::Dirty;
 use edges::Edges;
 use legal::{Configuration, Illegal, Request};
-use space::Space;
+use space::{Space, Walks};
 use subtree::Built;
 
 /// The address spaces of all VMs, as the contract has them.
@@ -154,6 +154,11 @@ impl Model {
         self.effects.clear();
     }
 
+    /// Whether the machine's regime has an operation: section E has not every one.
+    pub fn is_here(&self, operation: &Operation) -> bool {
+        !self.machine.regime.is_own() || own::is_here(operation)
+    }
+
     /// Whether the VM exists.
     pub fn exists(&self, vm: usize) -> bool {
         self.vm(vm).is_some()
@@ -162,7 +167,7 @@ impl Model {
     /// What an IPA means to a VM.
     pub fn lookup(&self, vm: usize, ipa: u64) -> Meaning {
         match self.vm(vm) {
-            Some(vm) => vm.space.lookup(ipa, self.haf()),
+            Some(vm) => vm.space.lookup(ipa, self.walks()),
             None => Meaning::NoVm,
         }
     }
@@ -183,6 +188,13 @@ impl Model {
     pub fn base(&self, vm: usize, root_pa: u64) -> Option<u64> {
         let vm = self.vm(vm)?;
         registers::base(vm.space.configuration(), &self.machine, vm.vmid, root_pa)
+    }
+
+    fn walks(&self) -> Walks {
+        Walks {
+            haf: self.haf(),
+            fetches_read: self.machine.regime == Regime::Aarch32,
+        }
     }
 
     /// Whether hardware sets access flags (H1). In a regime of the hypervisor's own it
@@ -234,8 +246,8 @@ impl Model {
     /// What the VM maps, in ascending order; nothing where it does not exist.
     pub fn runs(&self, vm: usize) -> impl Iterator<Item = Run> {
         let space = self.vm(vm).map(|vm| &vm.space);
-        let haf = self.haf();
-        space.into_iter().flat_map(move |space| space.runs(haf))
+        let walks = self.walks();
+        space.into_iter().flat_map(move |space| space.runs(walks))
     }
 
     /// What the entries of the VM hold, leaves and marks, in ascending order; nothing

@@ -11,7 +11,33 @@
 use super::content::{Content, Stretch};
 use super::legal::Configuration;
 use super::{Meaning, Run};
-use crate::operation::EntryContent;
+use crate::operation::{EntryContent, Execute, LeafContent, Prot};
+
+/// What walks make of leaves.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Walks {
+    /// Hardware sets access flags (H1).
+    pub(super) haf: bool,
+    /// A fetch needs the permission to read beside (Z2).
+    pub(super) fetches_read: bool,
+}
+
+impl Walks {
+    /// Whether a leaf takes no Access flag fault.
+    fn accept(self, leaf: &LeafContent) -> bool {
+        leaf.young || self.haf
+    }
+
+    /// What may be done with a leaf of these permissions.
+    fn permitted(self, prot: Prot) -> Prot {
+        if self.fetches_read && !prot.read {
+            let execute = Execute::Never;
+            Prot { execute, ..prot }
+        } else {
+            prot
+        }
+    }
+}
 
 /// An address space.
 #[derive(Clone, Debug)]
@@ -53,8 +79,8 @@ impl Space {
         below + self.configuration.root_tables()
     }
 
-    /// What an IPA means, where hardware sets access flags (`haf`) or does not.
-    pub(super) fn lookup(&self, ipa: u64, haf: bool) -> Meaning {
+    /// What an IPA means to walks.
+    pub(super) fn lookup(&self, ipa: u64, walks: Walks) -> Meaning {
         if ipa >= self.configuration.ipa_end() {
             return Meaning::OutOfRange;
         }
@@ -65,9 +91,9 @@ impl Space {
         };
         let level = stretch.level;
         match stretch.content_at(ipa) {
-            Content::Leaf(leaf) if leaf.young || haf => Meaning::Mapped {
+            Content::Leaf(leaf) if walks.accept(&leaf) => Meaning::Mapped {
                 pa: leaf.pa,
-                prot: leaf.prot,
+                prot: walks.permitted(leaf.prot),
                 memory: leaf.memory,
                 level,
             },
@@ -139,16 +165,16 @@ impl Space {
     }
 
     /// Maximal runs of what is mapped, whatever the leaves' sizes.
-    pub(super) fn runs(&self, haf: bool) -> impl Iterator<Item = Run> {
+    pub(super) fn runs(&self, walks: Walks) -> impl Iterator<Item = Run> {
         let leaf = move |stretch: &Stretch| {
             let leaf = stretch.content.leaf()?;
             Some(Run {
                 ipa: stretch.ipa,
                 bytes: stretch.bytes,
                 pa: leaf.pa,
-                prot: leaf.prot,
+                prot: walks.permitted(leaf.prot),
                 memory: leaf.memory,
-                accessible: leaf.young || haf,
+                accessible: walks.accept(&leaf),
             })
         };
         let mut rest = self.stretches.iter().filter_map(leaf).peekable();

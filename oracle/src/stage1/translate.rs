@@ -75,6 +75,8 @@ impl Stage1 {
         }
     }
 
+    /// Out of the way of walks that read descriptors.
+    #[cold]
     fn early(&self, early: Early, va: u64) -> Answer {
         match early {
             Early::Translation => Answer::fault(FaultKind::Translation, self.params.unread_level),
@@ -93,6 +95,7 @@ impl Stage1 {
 
     /// The rest of AArch64.S1Translate, after AArch64.S1Walk has found a leaf. `base`
     /// is the address field of the descriptor.
+    #[inline]
     fn finish(&self, place: Place, base: u64, va: u64, access: Access) -> Answer {
         let Place {
             level,

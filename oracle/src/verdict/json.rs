@@ -9,9 +9,9 @@ use serde::{Serialize, Serializer};
 
 use super::show::{action_word, memory_word, regime_word};
 use super::{Difference, Finding, Guilty, Lookup, PageCounts, Reach, Verdict, Views};
-use super::{prot_word, vtcr_fields};
+use super::{control_fields, control_register, prot_word};
 use crate::arch::Granule;
-use crate::operation::{self, AccessKind, Operation, Span};
+use crate::operation::{self, AccessKind, Operation, Regime, Span};
 use crate::walk::{self, Decision, FaultKind};
 
 /// The version of the schema. It goes up when a field changes its meaning or goes
@@ -27,7 +27,8 @@ pub struct Document<'a> {
     rule: Rule,
     what: &'a str,
     machine: Machine<'a>,
-    vtcr: Option<Vtcr>,
+    #[serde(rename = "vtcr")]
+    control: Option<Control>,
     operation: Option<Asked<'a>>,
     place: Place,
     differences: Vec<Differs<'a>>,
@@ -94,7 +95,8 @@ struct Memory {
 }
 
 #[derive(Debug, Serialize)]
-struct Vtcr {
+struct Control {
+    register: &'static str,
     value: Hex,
     fields: Vec<Field>,
 }
@@ -261,7 +263,9 @@ impl<'a> From<&'a Verdict> for Document<'a> {
             },
             what: &finding.what,
             machine: machine(verdict),
-            vtcr: verdict.vtcr.map(vtcr),
+            control: verdict
+                .control
+                .map(|value| control(verdict.machine.regime, value)),
             operation: verdict.guilty.as_ref().map(asked),
             place: place(finding),
             differences: finding.differences.iter().map(differs).collect(),
@@ -336,14 +340,15 @@ fn memory(span: Span) -> Memory {
     }
 }
 
-fn vtcr(value: u64) -> Vtcr {
+fn control(regime: Regime, value: u64) -> Control {
     let field = |field: super::Field| Field {
         name: field.name,
         value: field.value,
     };
-    Vtcr {
+    Control {
+        register: control_register(regime),
         value: Hex(value),
-        fields: vtcr_fields(value).map(field).collect(),
+        fields: control_fields(regime, value).map(field).collect(),
     }
 }
 

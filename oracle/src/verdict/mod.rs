@@ -16,7 +16,7 @@ use std::fmt;
 use crate::operation::{Machine, Operation};
 use crate::walk::{Answer, Step};
 
-pub use registers::{Field, vtcr_fields};
+pub use registers::{Field, control_fields, control_register};
 
 /// What kind of thing is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -258,8 +258,9 @@ pub struct Verdict {
     pub machine: Machine,
     /// The caller's own line for the machine, which is then shown in place of ours.
     pub machine_line: Option<String>,
-    /// `VTCR_EL2` that the contract demands, where the configuration is legal.
-    pub vtcr: Option<u64>,
+    /// `VTCR_EL2` that the contract demands, or the control register of the machine's
+    /// regime in its place, where the configuration is legal.
+    pub control: Option<u64>,
     /// Model and walk, where the finding names an IPA and the VM has tables.
     pub views: Option<Views>,
     /// How far tables and model differ, where that is known.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Finding, Guilty, Lookup, Reach, Verdict, Views, vtcr_fields};
+use super::{Finding, Guilty, Lookup, Reach, Verdict, Views, control_fields, control_register};
 use crate::arch::Granule;
 use crate::operation::{Action, Machine, MemoryType, Operation, Prot, Regime};
 use crate::walk::{Answer, Decision, Fault, FaultKind, Step, Translation};
@@ -78,9 +78,10 @@ impl fmt::Display for Verdict {
             Some(line) => writeln!(f, "  {line}")?,
             None => show_machine(f, &self.machine)?,
         }
-        if let Some(vtcr) = self.vtcr {
-            write!(f, "  VTCR_EL2   {vtcr:#x}:")?;
-            vtcr_fields(vtcr).try_for_each(|field| write!(f, " {field}"))?;
+        if let Some(control) = self.control {
+            let regime = self.machine.regime;
+            write!(f, "  {:<10} {control:#x}:", control_register(regime))?;
+            control_fields(regime, control).try_for_each(|field| write!(f, " {field}"))?;
             writeln!(f)?;
         }
         show_guilty(f, self.guilty.as_ref())?;
