@@ -16,14 +16,11 @@ use crate::lockstep::Run;
 use crate::text::Text;
 use crate::translate;
 use attributes::{Attributes, Meaning};
-use ops::{Machine, Vm};
-use oracle::judge::HCR;
-use oracle::walk::{Entry, Memory, Registers, Stage2};
-use registers::{Vtcr, Vttbr};
+use ops::{Machine, Regime, Vm};
+use oracle::regime::{Registers, Walker};
+use oracle::walk::{Entry, Memory};
+use registers::Shown;
 use std::fmt::{self, Display, Write};
-
-/// `HCR_EL2.FWB`, which is set where FEAT_S2FWB is in use (R4).
-const HCR_FWB: u32 = 46;
 
 /// Tables in one dump: as many as the largest pool has pages.
 const MAX_TABLES: u32 = Machine::MAX_POOL_PAGES as u32;
@@ -49,10 +46,12 @@ pub fn snapshot<M: Memory + ?Sized>(sequence: &Sequence, run: &Run, memory: &M) 
         );
     }
     let vms = (0..).map_while(Vm::new);
+    let is_own = sequence.machine.regime.is_own();
     for (vm, registers) in vms.zip(&run.registers) {
         if let Some(registers) = registers {
-            append(&mut text, format_args!("\nVM {}", vm.name()));
-            text += &tables(&sequence.machine, registers.vtcr, registers.vttbr, memory);
+            let what = if is_own { "The hypervisor, " } else { "VM " };
+            append(&mut text, format_args!("\n{what}{}", vm.name()));
+            text += &tables(&sequence.machine, registers, memory);
         }
     }
     text
@@ -62,48 +61,50 @@ fn append(text: &mut String, line: fmt::Arguments<'_>) {
     writeln!(text, "{line}").expect("a string takes all that is written to it");
 }
 
-/// The tables to which `vtcr` and `vttbr` lead.
+/// The tables to which the registers of the machine's regime lead.
 #[must_use]
-pub fn tables<M: Memory + ?Sized>(machine: &Machine, vtcr: u64, vttbr: u64, memory: &M) -> String {
-    let registers = Registers {
-        vtcr,
-        vttbr,
-        hcr: HCR | u64::from(machine.features.fwb) << HCR_FWB,
-    };
-    let features = translate::features(machine.pa_bits, machine.features);
-    let stage2 = Stage2::new(features, registers);
-    let mut text = format!("{}\n{}\n", Vtcr(vtcr), Vttbr(vttbr));
-    let (Some(level), Some((root, count))) = (stage2.start_level(), stage2.root()) else {
+pub fn tables<M: Memory + ?Sized>(machine: &Machine, registers: &Registers, memory: &M) -> String {
+    let walker = Walker::new(&translate::machine(machine), registers);
+    let is_own = machine.regime.is_own();
+    let mut text = Shown(machine.regime, registers).to_string();
+    let (Some(level), Some((root, entries))) = (walker.start_level(), walker.root()) else {
         text.push_str("No walk starts with these registers.\n");
         return text;
     };
+    let has_wide_control = matches!(machine.regime, Regime::Stage2 | Regime::El2);
     let mut dump = Dump {
-        stage2,
+        walker,
         meaning: Meaning {
+            is_own,
             forced_write_back: machine.features.fwb,
-            has_no_sh: vtcr >> 32 & 1 != 0,
+            has_no_sh: has_wide_control && registers.control >> 32 & 1 != 0,
         },
+        address: if is_own { "VA" } else { "IPA" },
         memory,
         tables: 0,
         text,
     };
-    let table_bytes = u64::from(stage2.entries_per_table()) * 8;
-    let mut ipa = 0u64;
+    let table_entries = u64::from(walker.entries_per_table());
+    let count = entries.div_ceil(table_entries);
+    let mut first = 0u64;
     for index in 0..count {
-        let at = root + u64::from(index) * table_bytes;
+        let at = root + index * table_entries * 8;
+        let address = dump.address;
         dump.line(format_args!(
-            "level {level} root {} of {count} at {at:#x}, IPA {ipa:#x}",
+            "level {level} root {} of {count} at {at:#x}, {address} {first:#x}",
             index + 1
         ));
-        dump.table(level, at, ipa);
-        ipa += u64::from(stage2.entries_per_table()) * stage2.entry_bytes(level);
+        dump.table(level, at, first);
+        first += table_entries * walker.entry_bytes(level);
     }
     dump.text
 }
 
 struct Dump<'a, M: ?Sized> {
-    stage2: Stage2,
+    walker: Walker,
     meaning: Meaning,
+    /// What input addresses are called.
+    address: &'static str,
     memory: &'a M,
     tables: u32,
     text: String,
@@ -131,7 +132,7 @@ impl<M: Memory + ?Sized> Dump<'_, M> {
         }
         for run in &runs {
             if let Entry::Table { next } = run.entry {
-                let offset = u64::from(run.first) * self.stage2.entry_bytes(level);
+                let offset = u64::from(run.first) * self.walker.entry_bytes(level);
                 self.below(level + 1, next, ipa + offset);
             }
         }
@@ -139,7 +140,7 @@ impl<M: Memory + ?Sized> Dump<'_, M> {
 
     fn runs(&self, level: i8, at: u64) -> Vec<Entries> {
         let mut runs: Vec<Entries> = Vec::new();
-        for index in 0..self.stage2.entries_per_table() {
+        for index in 0..self.walker.entries_per_table() {
             let next = self.entry(level, at, index);
             match runs
                 .last_mut()
@@ -160,7 +161,10 @@ impl<M: Memory + ?Sized> Dump<'_, M> {
             ));
         }
         if self.tables < MAX_TABLES {
-            self.line(format_args!("level {level} table at {at:#x}, IPA {ipa:#x}"));
+            let address = self.address;
+            self.line(format_args!(
+                "level {level} table at {at:#x}, {address} {ipa:#x}"
+            ));
             self.table(level, at, ipa);
         }
     }
@@ -169,7 +173,7 @@ impl<M: Memory + ?Sized> Dump<'_, M> {
         let descriptor = at
             .checked_add(u64::from(index) * 8)
             .and_then(|at| self.memory.read(at));
-        let entry = descriptor.map_or(Entry::Invalid, |bits| self.stage2.entry(level, bits));
+        let entry = descriptor.map_or(Entry::Invalid, |bits| self.walker.entry(level, bits));
         Entries {
             first: index,
             last: index,
@@ -197,7 +201,7 @@ impl<M: Memory + ?Sized> Dump<'_, M> {
             (run.entry, next.entry),
             (Entry::Leaf { .. }, Entry::Leaf { .. })
         );
-        let onward = leaves.then(|| self.stage2.entry_bytes(run.level));
+        let onward = leaves.then(|| self.walker.entry_bytes(run.level));
         [Some(0), onward].into_iter().flatten().find(continues)
     }
 

@@ -11,6 +11,7 @@ use driver::{Driver, Lab, Log};
 use hyp::cpu::Registers;
 use hyp::pages::PageInfo;
 use ops::{Event, Machine, Operation, Outcome, Record, Vm};
+use oracle::regime::Registers as Space;
 use std::cell::{Ref, RefCell};
 
 /// What one CPU did, in order.
@@ -58,6 +59,7 @@ impl Engine {
         let lab = Lab::new(machine, memory, journal, info).expect("the machine was checked");
         body(&mut Session {
             driver: lab.driver(),
+            is_own: machine.regime.is_own(),
             memory,
             journal,
         })
@@ -73,6 +75,8 @@ impl Engine {
 /// A sequence that runs on an engine.
 pub struct Session<'a> {
     driver: Driver<'a, 'a, Memory, Journal>,
+    /// Whether the regime is a hypervisor's own.
+    is_own: bool,
     memory: &'a Memory,
     journal: &'a Journal,
 }
@@ -105,6 +109,26 @@ impl Session<'_> {
     /// references that the page source counts to it.
     pub fn references(&self) -> impl Iterator<Item = (u64, u16)> {
         self.driver.references()
+    }
+
+    /// The registers of an address space in any regime, as the subject computed them;
+    /// `None` where it does not exist.
+    #[must_use]
+    pub fn space(&self, vm: Vm) -> Option<Space> {
+        if self.is_own {
+            let own = self.driver.own_registers().filter(|_| vm == Vm::A)?;
+            return Some(Space {
+                control: own.tcr,
+                root: own.ttbr0,
+                attributes: own.mair,
+            });
+        }
+        let registers = self.driver.registers(vm)?;
+        Some(Space {
+            control: registers.vtcr,
+            root: registers.vttbr,
+            attributes: 0,
+        })
     }
 
     /// `VTCR_EL2` and `VTTBR_EL2` of a VM, as the subject computed them; `None`

@@ -12,7 +12,7 @@ pub use run::{Answer, Counts, Reached, Run};
 use crate::host::{Engine, Memory, Session, Stray};
 use crate::text::Text;
 use crate::{Expectation, Sequence, Step, translate};
-use ops::{Machine, Operation, Outcome, Vm};
+use ops::{Machine, Operation, Outcome, Regime, Vm};
 use oracle::judge::Judge;
 use oracle::model::legal::{self, Configuration};
 use oracle::verdict::{Class, Finding, Guilty, Verdict};
@@ -127,7 +127,7 @@ impl Comparison<'_, '_> {
             self.last.answers.push(answer);
         }
         for (vm, registers) in (0..).map_while(Vm::new).zip(&mut self.last.registers) {
-            *registers = self.session.registers(vm);
+            *registers = self.session.space(vm);
         }
         let finished = self.judge.finish(self.session.memory());
         let finished = finished.and_then(|()| self.judge.references(self.session.references()));
@@ -178,9 +178,15 @@ impl Comparison<'_, '_> {
         if !matches!(operation, Operation::Create { .. }) || outcome != Outcome::Done {
             return;
         }
-        let legal = translate::configuration(self.machine);
-        let index = legal.and_then(|legal| self.legal.iter().position(|other| *other == legal));
-        self.last.reached = index.map_or(Reached::Illegal, Reached::Legal);
+        let legal = &self.legal;
+        self.last.reached = match translate::configuration(self.machine) {
+            None => Reached::Illegal,
+            Some(_) if self.machine.regime != Regime::Stage2 => Reached::Unlisted,
+            Some(reached) => legal
+                .iter()
+                .position(|other| *other == reached)
+                .map_or(Reached::Illegal, Reached::Legal),
+        };
     }
 
     /// The guilty operation is the one that was executed, also where the oracle has

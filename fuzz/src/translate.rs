@@ -47,8 +47,7 @@ pub fn machine(machine: &Machine) -> operation::Machine {
 }
 
 /// What the oracle calls the features of a machine with this physical address size.
-#[must_use]
-pub fn features(pa_bits: u8, features: Features) -> arch::Features {
+fn features(pa_bits: u8, features: Features) -> arch::Features {
     arch::Features {
         lpa2_4k: features.lpa2_4k,
         lpa2_16k: features.lpa2_16k,

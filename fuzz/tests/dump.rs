@@ -3,6 +3,7 @@
 
 use fuzz::dump::tables;
 use ops::{Machine, SENTINEL, poison};
+use oracle::regime::Registers;
 use oracle::walk::Memory;
 use std::collections::BTreeMap;
 
@@ -22,9 +23,17 @@ impl Memory for Words {
     }
 }
 
+fn registers(vtcr: u64, vttbr: u64) -> Registers {
+    Registers {
+        control: vtcr,
+        root: vttbr,
+        attributes: 0,
+    }
+}
+
 fn dump(words: &[(u64, u64)]) -> String {
     let memory = Words(words.iter().copied().collect());
-    tables(&Machine::PLAIN, VTCR, ROOT, &memory)
+    tables(&Machine::PLAIN, &registers(VTCR, ROOT), &memory)
 }
 
 #[test]
@@ -42,7 +51,11 @@ fn an_empty_root_shows_both_of_its_tables() {
 
 #[test]
 fn registers_that_start_no_walk_are_shown_and_nothing_else() {
-    let text = tables(&Machine::PLAIN, 0x3f, 0x7_0000_0000_0001, &Words::default());
+    let text = tables(
+        &Machine::PLAIN,
+        &registers(0x3f, 0x7_0000_0000_0001),
+        &Words::default(),
+    );
     assert!(text.contains("T0SZ=63 "), "{text}");
     assert!(text.contains("RES1=0"), "{text}");
     assert!(text.contains("VMID=7 BADDR=0x0 CnP=1"), "{text}");
@@ -108,9 +121,9 @@ fn dirty_state_is_told_where_hardware_records_it() {
 fn memory_types_are_those_of_forced_write_back_where_it_is_in_use() {
     let memory = Words([(ROOT + 16, 0x8000_0000 | 0b11 << 8 | 0b0110 << 2 | 1)].into());
     let forced = Machine::PLAIN.with_options(1 << 4);
-    let text = tables(&forced, VTCR, ROOT, &memory);
+    let text = tables(&forced, &registers(VTCR, ROOT), &memory);
     assert!(text.contains("--x normal AF=0 0x"), "{text}");
-    let text = tables(&Machine::PLAIN, VTCR, ROOT, &memory);
+    let text = tables(&Machine::PLAIN, &registers(VTCR, ROOT), &memory);
     assert!(text.contains("--x MemAttr=0b0110 AF=0 0x"), "{text}");
 }
 

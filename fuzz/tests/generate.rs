@@ -25,6 +25,8 @@ struct Distribution {
     unmaps: usize,
     /// By the first word of the operation's text.
     verbs: BTreeMap<String, usize>,
+    /// In the order of `Regime::ALL`.
+    regimes: [usize; 4],
     /// Machines with any option, and with each.
     with_options: usize,
     options: [usize; 16],
@@ -113,6 +115,7 @@ impl Distribution {
         self.stubs += usize::from(machine.stub.is_some());
         self.noncoherent += usize::from(!machine.coherent_walks);
         self.operations += sequence.steps.len();
+        self.regimes[machine.regime as usize] += 1;
         self.with_options += usize::from(machine.options() != 0);
         for (bit, count) in self.options.iter_mut().enumerate() {
             *count += usize::from(machine.options() >> bit & 1 != 0);
@@ -259,6 +262,7 @@ fn distribution_stays_as_it_is_meant() {
         ..
     } = distribution;
     let changes = maps + unmaps;
+    let regime = |index: usize| distribution.regimes[index];
     let verb = |verb: &str| verbs.get(verb).copied().unwrap_or(0);
     let of_operations = VERBS.map(|(name, percent)| (name, verb(name), operations, percent));
     let of_others = [
@@ -268,7 +272,11 @@ fn distribution_stays_as_it_is_meant() {
             machines,
             90..=99,
         ),
-        ("stubs", distribution.stubs, machines, 40..=60),
+        ("stubs", distribution.stubs, regime(0), 40..=60),
+        ("stage2", regime(0), machines, 50..=80),
+        ("el2", regime(1), machines, 10..=30),
+        ("aarch32", regime(2), machines, 5..=20),
+        ("aarch32-hyp", regime(3), machines, 2..=15),
         ("noncoherent", distribution.noncoherent, machines, 15..=35),
         ("options", distribution.with_options, machines, 40..=60),
         ("software", distribution.software, maps, 15..=35),

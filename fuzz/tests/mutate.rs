@@ -1,7 +1,9 @@
 //! Mutated sequences: still sequences, bounded, and decided by input and seed.
 
-use fuzz::{Sequence, generate, mutate, wire};
-use ops::Machine;
+use std::collections::BTreeSet;
+
+use fuzz::{Sequence, generate, mutate, text, wire};
+use ops::{Machine, Operation};
 
 const CAPACITY: usize = 4096;
 
@@ -56,7 +58,7 @@ fn input_and_seed_decide_the_output() {
 
 #[test]
 fn most_mutations_change_something() {
-    let input = wire::to_bytes(&generate::from_seed(3));
+    let input = wire::to_bytes(&generate::from_seed(11));
     let outputs: Vec<_> = (0..1000)
         .filter_map(|seed| mutated(&input, CAPACITY, seed))
         .collect();
@@ -113,6 +115,70 @@ fn too_little_room_is_left_to_the_plain_mutator() {
     }
 }
 
+/// Each operand of each kind of operation is changed while all others stay.
+#[test]
+fn every_operand_gets_changed() {
+    const STEPS: &str = "machine features=xnx\nvm a\n\
+        map a ipa=0x200000 pa=0x50200000 size=2M prot=rw- mem=normal sw=1 pages\n\
+        soften a ipa=0x200000 size=2M\n\
+        protect a ipa=0x200000 size=4K prot=r--\n\
+        annotate a ipa=0x200000 size=4K owner=1\n\
+        build a ipa=0x200000 pa=0x50200000 level=2 prot=rw- mem=normal sw=1\n\
+        access a ipa=0x200000 read";
+    let before = text::parse(STEPS).unwrap();
+    let input = wire::to_bytes(&before);
+    let mut changed = BTreeSet::new();
+    for seed in 0..20_000 {
+        let Some(after) = mutated(&input, CAPACITY, seed).map(|bytes| decode(&bytes)) else {
+            continue;
+        };
+        for (old, new) in before.operations().zip(after.operations()) {
+            let (mut old, mut new) = (*old, *new);
+            let name = std::mem::discriminant(&old);
+            if before.steps.len() == after.steps.len() && name == std::mem::discriminant(&new) {
+                changed.extend(differences(&mut old, &mut new));
+            }
+        }
+    }
+    let all = [
+        "action",
+        "ipa",
+        "kind",
+        "level",
+        "memory",
+        "owner",
+        "pa",
+        "pages_only",
+        "prot",
+        "size",
+        "software",
+        "vm",
+    ];
+    assert_eq!(changed.into_iter().collect::<Vec<_>>(), all);
+}
+
+/// The name of the one operand in which two operations of a kind differ.
+fn differences(old: &mut Operation, new: &mut Operation) -> Option<&'static str> {
+    let (old, new) = (old.parts(), new.parts());
+    let all = [
+        ("action", old.action != new.action),
+        ("ipa", old.ipa != new.ipa),
+        ("kind", old.kind != new.kind),
+        ("level", old.level != new.level),
+        ("memory", old.memory != new.memory),
+        ("owner", old.owner != new.owner),
+        ("pa", old.pa != new.pa),
+        ("pages_only", old.pages_only != new.pages_only),
+        ("prot", old.prot != new.prot),
+        ("size", old.size != new.size),
+        ("software", old.software != new.software),
+        ("vm", old.vm != new.vm),
+    ];
+    let mut different = all.into_iter().filter(|(_, differs)| *differs);
+    let first = different.next().map(|(name, _)| name);
+    first.filter(|_| different.next().is_none())
+}
+
 #[test]
 fn every_part_of_a_sequence_gets_changed() {
     let before = generate::from_seed(11);
@@ -142,6 +208,9 @@ fn every_part_of_a_sequence_gets_changed() {
     });
     some("cache", &|s| {
         s.machine.cache_pages != before.machine.cache_pages
+    });
+    some("options", &|s| {
+        s.machine.options() != before.machine.options()
     });
     some("length", &|s| s.steps.len() > before.steps.len());
     some("length", &|s| s.steps.len() < before.steps.len());

@@ -258,6 +258,22 @@ fn result_always_shows_the_same_and_shrinks_to_itself() {
 }
 
 #[test]
+fn options_software_bits_and_owners_that_do_not_matter_go() {
+    let long = sequence(
+        "machine features=xnx+haf+hd+ttl+bbm2+contiguous\nvm a\n\
+         map a ipa=0 pa=0x50000000 size=4K prot=r-p mem=nc sw=7 pages\n\
+         annotate a ipa=0 size=4K owner=9",
+    );
+    let shrunk = shrink(&long, ENOUGH, |sequence| {
+        sequence.steps.len() == 3 && sequence.machine.features.haf
+    });
+    let text = shrunk.sequence.to_string();
+    assert!(text.contains(" features=haf "), "{text}");
+    assert!(text.contains("prot=rw- mem=normal\n"), "{text}");
+    assert!(text.ends_with("owner=1\n"), "{text}");
+}
+
+#[test]
 fn divergence_keeps_class_rule_and_kind_of_operation() {
     let long = sequence(
         "machine granule=16K pa=48 ipa=44 stub=0x4000

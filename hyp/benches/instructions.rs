@@ -8,7 +8,7 @@
 use hyp::addr::{Ipa, Pa};
 use hyp::cpu::Cpu;
 use hyp::descriptor::{Execute, MemoryType, Prot};
-use hyp::geometry::{Configuration, Features, Granule};
+use hyp::geometry::{Configuration, ExecutionState, Features, Granule};
 use hyp::pages::{PageInfo, Pool};
 use hyp::platform::Platform;
 use hyp::stage2::{Mapping, Stage2};
@@ -117,6 +117,7 @@ impl Bench {
         let mut cpu = Cpu::new(memory, pool);
         let vm = Stage2::new();
         let configuration = Configuration {
+            state: ExecutionState::Aarch64,
             granule: Granule::K4,
             ipa_bits: 48,
             pa_bits: 48,

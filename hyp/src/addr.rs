@@ -1,8 +1,8 @@
 //! Addresses and ranges of addresses, 52 bits and more from the start.
 //!
-//! `Ipa` and `Pa` keep the two address spaces apart and prove nothing else: they
+//! `Ipa`, `Va` and `Pa` keep the address spaces apart and prove nothing else: they
 //! may name memory that does not exist. `IpaRange` proves that its end does not
-//! wrap around. There is no `+` on either; what could overflow is checked once,
+//! wrap around. There is no `+` on any; what could overflow is checked once,
 //! where a request comes in.
 
 macro_rules! address {
@@ -67,7 +67,19 @@ macro_rules! address {
 }
 
 address!(Ipa, "An intermediate physical address, in bytes.");
+address!(
+    Va,
+    "A virtual address of EL2, in bytes. The walker takes it for an `Ipa`: one input \
+     address is like the other to it."
+);
 address!(Pa, "A physical address, in bytes.");
+
+impl Va {
+    /// As the walker names it.
+    pub(crate) const fn as_input(self) -> Ipa {
+        Ipa(self.0)
+    }
+}
 
 /// The IPAs from `start` up to, not including, `end`; `start <= end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

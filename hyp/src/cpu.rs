@@ -1,5 +1,5 @@
 //! What one CPU brings to an operation: its platform, its page cache, and what
-//! its Stage-2 registers hold.
+//! the registers that select tables hold.
 
 use crate::addr::Pa;
 use crate::pages::{PageList, PageSource};
@@ -19,6 +19,17 @@ impl Registers {
     pub const NONE: Registers = Registers { vtcr: 0, vttbr: 0 };
 }
 
+/// The registers that select EL2's own tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnRegisters {
+    /// `MAIR_EL2`, or HMAIR0.
+    pub mair: u64,
+    /// `TCR_EL2`, or HTCR.
+    pub tcr: u64,
+    /// `TTBR0_EL2`, or HTTBR.
+    pub ttbr0: u64,
+}
+
 /// The context of one CPU. Operations draw pages from its cache and from nowhere
 /// else, since they run with a lock held or under an abort, where a page source
 /// must not be asked.
@@ -28,6 +39,8 @@ pub struct Cpu<'a, P, S> {
     pages: &'a S,
     cache: PageList,
     loaded: Registers,
+    /// What was loaded last for EL2 itself, zero before that.
+    own: OwnRegisters,
 }
 
 impl<'a, P: Platform, S: PageSource> Cpu<'a, P, S> {
@@ -39,6 +52,11 @@ impl<'a, P: Platform, S: PageSource> Cpu<'a, P, S> {
             pages,
             cache: PageList::new(),
             loaded: Registers::NONE,
+            own: OwnRegisters {
+                mair: 0,
+                tcr: 0,
+                ttbr0: 0,
+            },
         }
     }
 
@@ -114,6 +132,34 @@ impl<'a, P: Platform, S: PageSource> Cpu<'a, P, S> {
     pub(crate) fn unload(&mut self, registers: Registers) {
         if self.loaded.vttbr == registers.vttbr {
             self.load(Registers::NONE);
+        }
+    }
+
+    /// Makes EL2's own registers select `wanted`, with an `ISB` if that changes them.
+    pub(crate) fn load_own(&mut self, wanted: OwnRegisters) {
+        if wanted == self.own {
+            return;
+        }
+        if wanted.mair != self.own.mair {
+            self.platform.write_mair_el2(wanted.mair);
+        }
+        if wanted.tcr != self.own.tcr {
+            self.platform.write_tcr_el2(wanted.tcr);
+        }
+        if wanted.ttbr0 != self.own.ttbr0 {
+            self.platform.write_ttbr0_el2(wanted.ttbr0);
+        }
+        self.platform.isb();
+        self.own = wanted;
+    }
+
+    /// Selects no tables of EL2, if `registers` are loaded.
+    pub(crate) fn unload_own(&mut self, registers: OwnRegisters) {
+        if self.own.ttbr0 == registers.ttbr0 {
+            self.load_own(OwnRegisters {
+                ttbr0: 0,
+                ..self.own
+            });
         }
     }
 }

@@ -1,5 +1,5 @@
-//! A complete EL2 Stage-2 for Arm: the tables that give a virtual machine its
-//! memory, with every granule and size chosen at run time.
+//! A complete EL2 Stage-2 for Arm, the tables that give a virtual machine its memory,
+//! and EL2's own stage 1; with every granule and size chosen at run time.
 //!
 //! It is the code that a hypervisor links. What it needs of the machine comes in
 //! through `platform::Platform`, and pages through `pages::PageSource`; nothing in
@@ -14,20 +14,25 @@
 //! - `platform`: instructions, memory and locks;
 //! - `cpu`: what one CPU brings to an operation;
 //! - `vmid`: VMIDs;
-//! - `stage2`: the operations.
+//! - `stage2`: the operations on guests' tables;
+//! - `el2`: those on EL2's own.
 //!
-//! Left out so far: EL2's own stage 1, several CPUs in one address space at the
-//! same time.
+//! A hypervisor in AArch32 has the same, by `geometry::ExecutionState`. Left out so
+//! far: several CPUs in one address space at the same time.
 
 #![no_std]
 
+mod aarch32;
 pub mod addr;
 pub mod cpu;
 pub mod descriptor;
+pub mod el2;
 pub mod geometry;
+mod invalidate;
 pub mod pages;
 pub mod platform;
 pub mod stage2;
+mod tables;
 mod tlbi;
 pub mod vmid;
 mod walk;

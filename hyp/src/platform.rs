@@ -9,9 +9,10 @@
 //! implementation knows where this CPU sees it. Left out: page allocation, which
 //! is `pages`, and everything about the guest's own state.
 //!
-//! The `TLBI` methods mean the EL1&0 regime. On a host with VHE that asks for
-//! HCR_EL2.{E2H, TGE} other than {1, 1} around them: with both set,
-//! `TLBI VMALLE1IS` acts on EL2&0 (AArch64.TLBI, ELIsInHost).
+//! Methods have the names of AArch64; a hypervisor in AArch32 executes what it has in
+//! their place. The `TLBI` methods for IPAs and VMIDs mean the EL1&0 regime. On a host
+//! with VHE that asks for HCR_EL2.{E2H, TGE} other than {1, 1} around them: with both
+//! set, `TLBI VMALLE1IS` acts on EL2&0 (AArch64.TLBI, ELIsInHost).
 
 use crate::addr::{Ipa, Pa};
 use core::cell::UnsafeCell;
@@ -55,13 +56,14 @@ pub trait Platform {
     /// `TLBI VMALLS12E1IS`.
     fn tlbi_vmalls12e1is(&self);
 
-    /// `TLBI VAE2IS, Xt`; bits 43:0 hold `VA[55:12]`.
+    /// `TLBI VAE2IS, Xt`; bits 43:0 hold `VA[55:12]`. In AArch32 TLBIMVAHIS, whose
+    /// operand is the address.
     fn tlbi_vae2is(&self, operand: u64);
 
     /// `TLBI RVAE2IS, Xt`. Called only with FEAT_TLBIRANGE.
     fn tlbi_rvae2is(&self, operand: u64);
 
-    /// `TLBI ALLE2IS`.
+    /// `TLBI ALLE2IS`, or TLBIALLHIS.
     fn tlbi_alle2is(&self);
 
     /// `DSB ISHST`.
@@ -89,19 +91,19 @@ pub trait Platform {
     /// Bytes of the smallest data cache line (`CTR_EL0.DminLine`).
     fn cache_line_bytes(&self) -> u64;
 
-    /// Writes `VTCR_EL2`.
+    /// Writes `VTCR_EL2`, or VTCR.
     fn write_vtcr_el2(&self, value: u64);
 
-    /// Writes `VTTBR_EL2`.
+    /// Writes `VTTBR_EL2`, or VTTBR.
     fn write_vttbr_el2(&self, value: u64);
 
-    /// Writes `TCR_EL2`.
+    /// Writes `TCR_EL2`, or HTCR.
     fn write_tcr_el2(&self, value: u64);
 
-    /// Writes `TTBR0_EL2`.
+    /// Writes `TTBR0_EL2`, or HTTBR.
     fn write_ttbr0_el2(&self, value: u64);
 
-    /// Writes `MAIR_EL2`.
+    /// Writes `MAIR_EL2`, or HMAIR0.
     fn write_mair_el2(&self, value: u64);
 
     /// Tells the hypervisor's dirty log of a VM's memory that hardware recorded as

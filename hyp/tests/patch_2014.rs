@@ -20,8 +20,8 @@
 
 use hyp::addr::Pa;
 use hyp::geometry::{
-    Configuration, DEFAULT_IPA_BITS, Features, Geometry, GeometryError, Granule, RootError,
-    default_ipa_bits,
+    Configuration, DEFAULT_IPA_BITS, ExecutionState, Features, Geometry, GeometryError, Granule,
+    RootError, default_ipa_bits,
 };
 
 /// What the patch has for one configuration of the host.
@@ -61,6 +61,7 @@ const PA_RANGES: [(u8, u64); 4] = [(40, 2), (42, 3), (44, 4), (48, 5)];
 
 fn configuration(granule: Granule, pa_bits: u8, start_level: Option<i8>) -> Configuration {
     Configuration {
+        state: ExecutionState::Aarch64,
         granule,
         ipa_bits: default_ipa_bits(pa_bits),
         pa_bits,

@@ -5,6 +5,7 @@
 //! - `walk`: what the bytes in Stage-2 table memory mean;
 //! - `stage1`: what those of EL2's own stage 1 mean;
 //! - `aarch32`: both for an EL2 in AArch32, Hyp mode;
+//! - `regime`: the walker of an address space, whichever of these it is;
 //! - `ranges`: the whole address space of a table as maximal ranges;
 //! - `report`: what the syndrome registers say of a walk;
 //! - `model`: what the contract promises;
@@ -29,6 +30,7 @@ pub mod operation;
 mod params;
 pub mod protocol;
 pub mod ranges;
+pub mod regime;
 pub mod report;
 pub mod stage1;
 pub mod verdict;

@@ -14,12 +14,14 @@ mod answer;
 mod configuration;
 mod leaf;
 mod ranges;
+mod trace;
 mod translate;
 
 pub use answer::{Answer, Fault, FaultKind, Translation};
 pub(crate) use configuration::Controls;
 pub use configuration::Stage1;
 pub use ranges::{Meaning, Range, ranges, ranges_within};
+pub use trace::trace;
 
 pub use crate::descriptor::Entry;
 pub use crate::walk::{Memory, Update, Why};

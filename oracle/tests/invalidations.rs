@@ -3,7 +3,7 @@
 mod trace;
 
 use oracle::event::{Event, Tlbi};
-use oracle::operation::Machine;
+use oracle::operation::{Machine, Regime};
 use oracle::protocol::Needless;
 use oracle::verdict::{Class, Finding};
 use trace::machines::{NOTHING, change_on, mapped_on, range, raw_range, with_hints};
@@ -134,6 +134,21 @@ fn a_machine_without_hints_takes_none() {
     };
     hinted(&with_hints()).unwrap();
     assert_found(hinted(&machine()), Class::StaleTlb, "G3");
+}
+
+#[test]
+fn an_aarch32_hypervisor_invalidates_its_guests_by_ipa() {
+    let aarch32 = Machine {
+        regime: Regime::Aarch32,
+        ..machine()
+    };
+    let unmap = |invalidation: Event| {
+        let mut events = vec![store(L3 + 8, page(GUEST + PAGE), 0)];
+        events.extend(invalidate(PAGE));
+        change_on(&aarch32, NOTHING, &with(&events, 2, invalidation))
+    };
+    unmap(ipas2(PAGE)).unwrap();
+    assert_found(unmap(raw_ipas2(PAGE)), Class::StaleTlb, "G3");
 }
 
 #[test]

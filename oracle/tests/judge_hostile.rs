@@ -5,7 +5,9 @@ mod trace;
 
 use oracle::event::{Barrier, CacheOperation, Event, Record, Tlbi};
 use oracle::judge::Judge;
-use oracle::operation::{AccessKind, Execute, Machine, MemoryType, Operation, Outcome, Prot};
+use oracle::operation::{
+    AccessKind, Action, Execute, Machine, MemoryType, Operation, Outcome, Prot, Refusal,
+};
 use oracle::protocol::Discipline;
 use oracle::walk::Memory;
 use trace::*;
@@ -58,7 +60,7 @@ impl Numbers {
     }
 
     fn event(&mut self) -> Event {
-        match self.below(10) {
+        match self.below(13) {
             0..=2 => Event::Store {
                 at: self.address(),
                 old: self.descriptor(),
@@ -76,15 +78,33 @@ impl Numbers {
                     Tlbi::Vmalle1,
                     Tlbi::Vmalle1is,
                     Tlbi::Vmalls12e1is,
+                    Tlbi::Ripas2e1is,
+                    Tlbi::Vae2is,
+                    Tlbi::Rvae2is,
+                    Tlbi::Alle2is,
                 ]),
                 operand: self.next(),
             },
             5 => Event::Barrier(self.pick(&[Barrier::DsbIshst, Barrier::DsbIsh, Barrier::Isb])),
             6 => Event::Cache {
-                operation: CacheOperation::Cvac,
-                at: self.address(),
-                bytes: 1,
+                operation: self.pick(&[
+                    CacheOperation::Cvac,
+                    CacheOperation::Civac,
+                    CacheOperation::Cvau,
+                ]),
+                at: self.pick(&[self.0, GUEST, u64::MAX, POOL]),
+                bytes: self.pick(&[0, 1, PAGE, u64::MAX]),
             },
+            9 => Event::Exchange {
+                at: self.address(),
+                old: self.descriptor(),
+                new: self.descriptor(),
+            },
+            10 => Event::Dirty {
+                ipa: self.address(),
+                bytes: self.next(),
+            },
+            11 => self.other(),
             7 => Event::AllocateFailed {
                 order: self.order(),
                 injected: self.below(2) == 0,
@@ -100,10 +120,102 @@ impl Numbers {
         }
     }
 
+    fn other(&mut self) -> Event {
+        let value = self.next();
+        self.pick(&[
+            Event::InstructionCaches,
+            Event::WriteVtcr(value),
+            Event::WriteVttbr(value),
+            Event::WriteTcr(value),
+            Event::WriteTtbr0(value),
+            Event::WriteMair(value),
+        ])
+    }
+
+    fn prot(&mut self) -> Prot {
+        let bits = self.below(16);
+        Prot {
+            read: bits & 1 != 0,
+            write: bits & 2 != 0,
+            execute: self.pick(&[Execute::Never, Execute::Both, Execute::El1, Execute::El0]),
+        }
+    }
+
+    fn memory(&mut self) -> MemoryType {
+        self.pick(&[
+            MemoryType::Normal,
+            MemoryType::Normal,
+            MemoryType::Device,
+            MemoryType::NonCacheable,
+            MemoryType::DeviceStrict,
+        ])
+    }
+
+    /// An operation with operands as good as any.
+    fn newer(&mut self) -> Operation {
+        let vm = self.pick(&[0, 0, 1, usize::MAX]);
+        let ipa = self.pick(&[0, PAGE, 8, u64::MAX, self.0]);
+        let size = self.pick(&[0, PAGE, 2 * PAGE, u64::MAX, self.0]);
+        let actions = [
+            Action::UnmapWhole,
+            Action::WriteProtect,
+            Action::Soften,
+            Action::Revive,
+            Action::Flush,
+            Action::TestYoung,
+            Action::ClearYoung,
+            Action::Coalesce,
+            Action::Split,
+            Action::Destroy,
+        ];
+        let (prot, memory) = (self.prot(), self.memory());
+        match self.below(10) {
+            0..=3 => Operation::Range {
+                vm,
+                action: self.pick(&actions),
+                ipa,
+                size,
+            },
+            4 => Operation::Protect {
+                vm,
+                ipa,
+                size,
+                prot,
+            },
+            5 => Operation::Annotate {
+                vm,
+                ipa,
+                size,
+                owner: self.next().to_le_bytes()[0],
+            },
+            6 => self.pick(&[
+                Operation::Relax { vm, ipa, prot },
+                Operation::MakeYoung { vm, ipa },
+                Operation::Leaf { vm, ipa },
+            ]),
+            7 => Operation::Build {
+                vm,
+                ipa: ipa & !(PAGE * 512 - 1),
+                pa: self.next() & !(PAGE * 512 - 1) & 0xff_ffff_ffff,
+                level: self.pick(&[-128, -1, 0, 1, 2, 2, 3, 127]),
+                prot,
+                memory,
+                software: 255,
+                pages_only: true,
+            },
+            _ => self.pick(&[
+                Operation::Link { vm },
+                Operation::Discard { vm },
+                Operation::Conflict { vm },
+            ]),
+        }
+    }
+
     fn operation(&mut self) -> Operation {
         let vm = self.pick(&[0, 1, usize::MAX]);
         let (ipa, pa, size) = (self.page(), self.page(), self.page());
-        match self.below(5) {
+        match self.below(10) {
+            5..=9 => self.newer(),
             0 => Operation::Create {
                 vm,
                 vmid: self.below(300).to_le_bytes()[0].into(),
@@ -163,7 +275,12 @@ fn any_events_have_an_answer() {
     let mut found = 0;
     for _ in 0..1000 {
         let bbm = numbers.pick(&[0, 1, 2, 255]);
-        judge.reset(Machine { bbm, ..machine() });
+        let mut machine = Machine { bbm, ..machine() };
+        machine.contiguous = numbers.below(2) == 0;
+        machine.idc = numbers.below(2) == 0;
+        machine.dic = numbers.below(2) == 0;
+        machine.coherent_walks = true;
+        judge.reset(machine);
         judge.judge_by(numbers.pick(&[Discipline::Contract, Discipline::Architecture]));
         let words = Words::default();
         // A VM with tables, so that events meet live state.
@@ -193,11 +310,17 @@ fn any_events_have_an_answer() {
         }
         for _ in 0..3 {
             let operation = numbers.operation();
+            let outcome = numbers.pick(&[
+                Outcome::Done,
+                Outcome::Young(true),
+                Outcome::Refused(Refusal::NothingBuilt),
+                Outcome::NoPages { done: 0, need: 1 },
+            ]);
             let events: Vec<_> = (0..numbers.below(12)).map(|_| numbers.event()).collect();
             let cpus = [0, 0, 0, 1, 255].map(|cpu| cpu & numbers.next().to_le_bytes()[0]);
             let cpus = cpus.into_iter().cycle();
             let records = cpus.zip(events).map(|(cpu, event)| Record { cpu, event });
-            if let Err(finding) = judge.operation(&operation, Outcome::Done, records, &Loops) {
+            if let Err(finding) = judge.operation(&operation, outcome, records, &Loops) {
                 found += 1;
                 let verdict = judge.explain(finding, 0, "hostile", &Loops).to_string();
                 assert!(verdict.lines().count() <= 25, "{verdict}");

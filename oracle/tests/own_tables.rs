@@ -9,6 +9,7 @@ use oracle::judge::Observer;
 use oracle::ledger::Work;
 use oracle::operation::{Machine, Regime};
 use oracle::protocol::{InPlace, Needless};
+use oracle::regime::Walker;
 use oracle::stage1::{Registers, Stage1};
 use oracle::verdict::{Class, Finding};
 use trace::machines::with_hints;
@@ -63,7 +64,8 @@ fn observer(regime: Regime) -> Observer {
         mair: MAIR,
         sctlr: 1,
     };
-    Observer::new(&machine, Stage1::new(features, registers))
+    let walker = Walker::El2(Stage1::new(features, registers));
+    Observer::new(&machine, walker)
 }
 
 /// Two pages at VA 0.

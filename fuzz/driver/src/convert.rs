@@ -6,10 +6,11 @@ use hyp::geometry::{Configuration, Features, Granule};
 use hyp::stage2::{CreateError, Decision, Entry, Error, Leaf, Mapping, RangeError};
 use ops::{LeafContent, Machine, Operation, Outcome, Refusal, Window};
 
-use crate::LabError;
+use crate::{LabError, own};
 
 pub(crate) fn configuration(machine: &Machine) -> Configuration {
     Configuration {
+        state: own::state(machine.regime),
         granule: granule(machine.granule),
         ipa_bits: machine.ipa_bits,
         pa_bits: machine.pa_bits,
@@ -21,7 +22,7 @@ pub(crate) fn configuration(machine: &Machine) -> Configuration {
     }
 }
 
-fn granule(granule: ops::Granule) -> Granule {
+pub(crate) fn granule(granule: ops::Granule) -> Granule {
     match granule {
         ops::Granule::K4 => Granule::K4,
         ops::Granule::K16 => Granule::K16,
@@ -29,7 +30,7 @@ fn granule(granule: ops::Granule) -> Granule {
     }
 }
 
-fn features(features: ops::Features) -> Features {
+pub(crate) fn features(features: ops::Features) -> Features {
     Features {
         lpa2_4k: features.lpa2_4k,
         lpa2_16k: features.lpa2_16k,
@@ -80,7 +81,7 @@ pub(crate) fn prot(prot: ops::Prot) -> Prot {
     }
 }
 
-fn memory_type(memory: ops::MemoryType) -> MemoryType {
+pub(crate) fn memory_type(memory: ops::MemoryType) -> MemoryType {
     match memory {
         ops::MemoryType::Normal => MemoryType::Normal,
         ops::MemoryType::Device => MemoryType::DeviceNgnre,
@@ -128,27 +129,47 @@ pub(crate) fn decision(result: Result<Decision, Error>) -> Outcome {
 }
 
 fn content(leaf: &Leaf) -> LeafContent {
+    let Leaf {
+        pa,
+        prot,
+        memory,
+        software,
+        young,
+        dirty,
+        ..
+    } = *leaf;
+    leaf_content(pa, prot, memory, software, young, dirty)
+}
+
+pub(crate) fn leaf_content(
+    pa: Pa,
+    prot: Prot,
+    memory: MemoryType,
+    software: u8,
+    young: bool,
+    dirty: bool,
+) -> LeafContent {
     LeafContent {
-        pa: leaf.pa.raw(),
+        pa: pa.raw(),
         prot: ops::Prot {
-            read: leaf.prot.read,
-            write: leaf.prot.write,
-            execute: match leaf.prot.execute {
+            read: prot.read,
+            write: prot.write,
+            execute: match prot.execute {
                 Execute::Never => ops::Execute::Never,
                 Execute::Both => ops::Execute::Both,
                 Execute::El1 => ops::Execute::El1,
                 Execute::El0 => ops::Execute::El0,
             },
         },
-        memory: match leaf.memory {
+        memory: match memory {
             MemoryType::Normal => ops::MemoryType::Normal,
             MemoryType::NonCacheable => ops::MemoryType::NonCacheable,
             MemoryType::DeviceNgnre => ops::MemoryType::Device,
             MemoryType::DeviceNgnrne => ops::MemoryType::DeviceStrict,
         },
-        software: leaf.software,
-        young: leaf.young,
-        dirty: leaf.dirty,
+        software,
+        young,
+        dirty,
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod convert;
 mod loans;
+mod own;
 mod recorder;
 mod source;
 
@@ -18,13 +19,14 @@ pub use recorder::Recorder;
 pub use source::Source;
 
 use hyp::addr::{Ipa, Pa, PaRange};
-use hyp::cpu::{Cpu, Registers};
+use hyp::cpu::{Cpu, OwnRegisters, Registers};
+use hyp::el2::El2;
 use hyp::geometry::Configuration;
 use hyp::pages::PageInfo;
 use hyp::platform::Platform;
 use hyp::stage2::Stage2;
 use hyp::vmid::Vmid;
-use ops::{Action, HYPERVISOR, Machine, Operation, Outcome, VMS, Vm};
+use ops::{Action, HYPERVISOR, Machine, Operation, Outcome, Refusal, VMS, Vm};
 
 use convert::{configuration, created, decision, done, mapping, pa_range, prot, refused, young};
 
@@ -50,6 +52,8 @@ pub trait Testbed: Platform {
 #[derive(Debug)]
 pub struct Lab<'a, P, L> {
     configuration: Configuration,
+    /// In a regime of the hypervisor's own.
+    own: Option<hyp::el2::Configuration>,
     cache_pages: Option<u16>,
     recorder: Recorder<'a, P, L>,
     source: Source<'a, P, L>,
@@ -84,6 +88,7 @@ impl<'a, P: Testbed, L: Log> Lab<'a, P, L> {
         let pool = machine.pool_window();
         Ok(Lab {
             configuration: configuration(machine),
+            own: machine.regime.is_own().then(|| own::configuration(machine)),
             cache_pages: machine.cache_pages,
             recorder: Recorder::new(platform, log),
             source: Source::new(machine, platform, log, notes)?,
@@ -97,6 +102,7 @@ impl<'a, P: Testbed, L: Log> Lab<'a, P, L> {
             lab: self,
             cpu: Cpu::new(&self.recorder, &self.source),
             vms: [const { Stage2::new() }; VMS],
+            own: El2::new(),
         }
     }
 }
@@ -109,6 +115,7 @@ pub struct Driver<'l, 'a, P, L> {
     lab: &'l Lab<'a, P, L>,
     cpu: DriverCpu<'l, 'a, P, L>,
     vms: [Stage2<'l>; VMS],
+    own: El2,
 }
 
 impl<P: Testbed, L: Log> Driver<'_, '_, P, L> {
@@ -119,11 +126,14 @@ impl<P: Testbed, L: Log> Driver<'_, '_, P, L> {
             self.lab.source.fail_after(after);
             return Outcome::Nothing;
         }
+        if let Some(configuration) = &self.lab.own {
+            return self.execute_own(configuration, operation);
+        }
         let Some(vm) = operation.vm() else {
             return Outcome::Nothing;
         };
         if needs_pages(operation) {
-            self.top_up(vm);
+            self.top_up(self.vms[vm.index()].levels_below_root(&self.lab.recorder));
         }
         let (guest, cpu) = (&self.vms[vm.index()], &mut self.cpu);
         if let Some(mapping) = mapping(*operation) {
@@ -164,6 +174,24 @@ impl<P: Testbed, L: Log> Driver<'_, '_, P, L> {
         }
     }
 
+    /// Section E of the contract.
+    fn execute_own(
+        &mut self,
+        configuration: &hyp::el2::Configuration,
+        operation: &Operation,
+    ) -> Outcome {
+        if !own::is_here(operation) {
+            return Outcome::Refused(Refusal::NotHere);
+        }
+        if needs_pages(operation) {
+            self.top_up(self.own.levels_below_root(&self.lab.recorder));
+        }
+        match own::execute(&self.own, &mut self.cpu, configuration, operation) {
+            Outcome::Done if matches!(operation, Operation::Free { .. }) => self.freed(),
+            outcome => outcome,
+        }
+    }
+
     /// An operation on every entry that a range overlaps.
     fn range(&mut self, vm: Vm, action: Action, ipa: Ipa, bytes: u64) -> Outcome {
         let (guest, cpu) = (&self.vms[vm.index()], &mut self.cpu);
@@ -186,6 +214,11 @@ impl<P: Testbed, L: Log> Driver<'_, '_, P, L> {
         self.vms[vm.index()].registers(&self.lab.recorder)
     }
 
+    /// The registers that select the hypervisor's own tables, if they exist.
+    pub fn own_registers(&self) -> Option<OwnRegisters> {
+        self.own.registers(&self.lab.recorder)
+    }
+
     /// Each page that is not free, by physical address, and the references that the
     /// page source counts to it.
     pub fn references(&self) -> impl Iterator<Item = (u64, u16)> {
@@ -201,15 +234,21 @@ impl<P: Testbed, L: Log> Driver<'_, '_, P, L> {
 
     fn free(&mut self, vm: Vm) -> Outcome {
         self.vms[vm.index()].free(&mut self.cpu);
+        self.freed()
+    }
+
+    /// Contract F3.
+    fn freed(&self) -> Outcome {
         Outcome::Freed {
             pages: self.lab.source.lent().wrapping_sub(self.cpu.cached()),
         }
     }
 
-    /// Fills the page cache for an operation on a VM that exists: to the
-    /// machine's capacity, or to what a path at both ends of a range takes.
-    fn top_up(&mut self, vm: Vm) {
-        let Some(levels) = self.vms[vm.index()].levels_below_root(&self.lab.recorder) else {
+    /// Fills the page cache for an operation on a space that exists, which has so many
+    /// levels below its root: to the machine's capacity, or to what a path at both ends
+    /// of a range takes.
+    fn top_up(&mut self, levels: Option<u8>) {
+        let Some(levels) = levels else {
             return;
         };
         let capacity = self.lab.cache_pages.unwrap_or(2 * u16::from(levels));

@@ -11,10 +11,10 @@ use crate::translate;
 
 /// Regimes, and how often each comes up.
 const REGIMES: [(u32, Regime); 4] = [
-    (1, Regime::Stage2),
-    (0, Regime::El2),
-    (0, Regime::Aarch32),
-    (0, Regime::Aarch32Hyp),
+    (14, Regime::Stage2),
+    (4, Regime::El2),
+    (2, Regime::Aarch32),
+    (1, Regime::Aarch32Hyp),
 ];
 
 /// Bits of `Machine::options` that change what is legal.
@@ -118,7 +118,7 @@ fn sized(u: &mut Unstructured<'_>, machine: Machine) -> Result<Machine> {
     })
 }
 
-/// IPA size and start level of all legal configurations, smallest first, for each
+/// IPA size and start level of all legal configurations, smallest sizes first, for each
 /// `number`.
 static LEGAL: LazyLock<Vec<Vec<(u8, i8)>>> = LazyLock::new(|| {
     let mut legal = vec![Vec::new(); NUMBERS];
@@ -138,9 +138,11 @@ static LEGAL: LazyLock<Vec<Vec<(u8, i8)>>> = LazyLock::new(|| {
 
 /// A machine for each combination of what decides which sizes are legal.
 fn kinds() -> impl Iterator<Item = Machine> {
-    let granules = Granule::ALL.into_iter();
-    let sized = granules.flat_map(|granule| {
+    let regimes = Regime::ALL.into_iter();
+    let granules = regimes.flat_map(|regime| Granule::ALL.map(|granule| (regime, granule)));
+    let sized = granules.flat_map(|(regime, granule)| {
         Machine::PA_BITS.map(|pa_bits| Machine {
+            regime,
             granule,
             pa_bits,
             ..Machine::PLAIN
@@ -155,13 +157,13 @@ fn kinds() -> impl Iterator<Item = Machine> {
     sized.flat_map(move |machine| options.map(|options| machine.with_options(options)))
 }
 
-const NUMBERS: usize = 3 * Machine::PA_BITS.len() * 4;
+const NUMBERS: usize = Regime::ALL.len() * Granule::ALL.len() * Machine::PA_BITS.len() * 4;
 
 /// A number below `NUMBERS` for each of `kinds`.
 fn number(machine: &Machine) -> usize {
     let sizes = Machine::PA_BITS.iter();
     let size = sizes.take_while(|bits| **bits < machine.pa_bits).count();
-    let granule = machine.granule as usize;
+    let granule = machine.regime as usize * Granule::ALL.len() + machine.granule as usize;
     let options = usize::from(machine.ds) << 1 | usize::from(machine.features.ttst);
     (granule * Machine::PA_BITS.len() + size) << 2 | options
 }

@@ -1,9 +1,9 @@
 //! What a sequence came to: answers, counts, and how far it reached.
 
 use crate::text::Text;
-use hyp::cpu::Registers;
 use ops::{AccessOutcome, Outcome, VMS};
 use oracle::judge::Judged;
+use oracle::regime::Registers;
 use oracle::walk::Why;
 use std::fmt::{self, Display};
 
@@ -34,6 +34,8 @@ pub enum Reached {
     Nothing,
     /// One that the contract does not allow.
     Illegal,
+    /// A legal one of another regime than Stage-2 in AArch64: those are not listed.
+    Unlisted,
     /// The one of this index among `oracle::model::legal::configurations()`.
     Legal(usize),
 }

@@ -1,21 +1,17 @@
-//! Where one address space's descriptors hold what: address bits by granule and
-//! DS, permissions and memory types by features.
+//! Where a Stage-2's descriptors hold what: addresses as in every regime, permissions
+//! and memory types by features.
 
 use super::attributes::{
-    Attributes, AttributesError, CONTIGUOUS, MemoryType, Permissions, Prot, SH_INNER, check_prot,
+    Attributes, AttributesError, MemoryType, Permissions, Prot, SH_INNER, check_prot,
 };
-use super::{Descriptor, TABLE_OR_PAGE, VALID};
+use super::{Addresses, Descriptor};
 use crate::addr::Pa;
 use crate::geometry::{AddressFormat, Features, Geometry, Level};
 
 /// How the descriptors of one address space hold addresses and attributes.
 #[derive(Clone, Copy, Debug)]
 pub struct Format {
-    /// Address bits that stand in their own place.
-    in_place: u64,
-    /// The bits that hold the others, and how far below their place.
-    elsewhere: u64,
-    displacement: u8,
+    addresses: Addresses,
     ds: bool,
     hardware_dirty: bool,
     features: Features,
@@ -26,15 +22,8 @@ impl Format {
     #[must_use]
     pub const fn new(geometry: &Geometry) -> Format {
         let shape = geometry.shape();
-        let (in_place, elsewhere, displacement) = match shape.address_format() {
-            AddressFormat::Bits48 => (48, 0, 0),
-            AddressFormat::Lpa => (48, 0b1111 << 12, 48 - 12),
-            AddressFormat::Lpa2 => (50, 0b11 << 8, 50 - 8),
-        };
         Format {
-            in_place: ((1 << in_place) - 1) & !(shape.granule().bytes() - 1),
-            elsewhere,
-            displacement,
+            addresses: Addresses::new(shape),
             ds: matches!(shape.address_format(), AddressFormat::Lpa2),
             hardware_dirty: geometry.hardware_dirty(),
             features: *geometry.features(),
@@ -45,28 +34,21 @@ impl Format {
     #[inline]
     #[must_use]
     pub const fn table(&self, next: Pa) -> Descriptor {
-        Descriptor(self.place(next) | VALID | TABLE_OR_PAGE)
+        self.addresses.table(next)
     }
 
     /// The descriptor of a leaf at `level` that maps to `pa`.
     #[inline]
     #[must_use]
     pub fn leaf(&self, level: Level, pa: Pa, attributes: Attributes) -> Descriptor {
-        let kind = if level == Level::PAGE {
-            VALID | TABLE_OR_PAGE
-        } else {
-            VALID
-        };
-        Descriptor(self.place(pa) | attributes.0 | kind)
+        self.addresses.leaf(level, pa, attributes.0)
     }
 
     /// The address that a table or leaf holds.
     #[inline]
     #[must_use]
     pub const fn address(&self, descriptor: Descriptor) -> Pa {
-        let low = descriptor.0 & self.in_place;
-        let high = (descriptor.0 & self.elsewhere) << self.displacement;
-        Pa::new(low | high)
+        self.addresses.address(descriptor)
     }
 
     /// The attributes of a leaf, with its access flag and what hardware recorded,
@@ -74,8 +56,7 @@ impl Format {
     #[inline]
     #[must_use]
     pub const fn attributes(&self, leaf: Descriptor) -> Attributes {
-        let other = self.in_place | self.elsewhere | VALID | TABLE_OR_PAGE | CONTIGUOUS;
-        Attributes(leaf.0 & !other)
+        Attributes(self.addresses.attributes(leaf))
     }
 
     /// Whether a leaf of this memory type can have these permissions.
@@ -108,18 +89,5 @@ impl Format {
 
     pub(super) const fn hardware_dirty(&self) -> bool {
         self.hardware_dirty
-    }
-
-    /// An address in a descriptor. Bits of a block below its size are zero, since
-    /// its address is aligned to it. The question of the format stays the same
-    /// throughout a loop over entries, which the compiler then asks once.
-    #[inline]
-    const fn place(&self, pa: Pa) -> u64 {
-        let low = pa.raw() & self.in_place;
-        if self.elsewhere == 0 {
-            low
-        } else {
-            low | pa.raw() >> self.displacement & self.elsewhere
-        }
     }
 }

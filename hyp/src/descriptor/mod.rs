@@ -1,13 +1,18 @@
-//! Stage-2 descriptors, bit by bit: here and nowhere else in this crate.
+//! Descriptors, bit by bit: here and nowhere else in this crate.
 //!
-//! Format VMSAv8-64, DDI 0487 K.a D8.3. `Descriptor` is the 8 bytes and what can
-//! be told from them in every format; `Attributes` is what a leaf says beside its
-//! address; `Format` knows where the bits stand that depend on granule, DS and
-//! features. Left out: permission indirection, PBHA, the attributes of Realms.
+//! Format VMSAv8-64, DDI 0487 K.a D8.3, which AArch32's long format is part of.
+//! `Descriptor` is the 8 bytes and what can be told from them in every format;
+//! `Addresses` is where they hold addresses, in every regime. For Stage-2,
+//! `Attributes` is what a leaf says beside its address, and `Format` knows where the
+//! bits stand that depend on granule, DS and features; `el2` has the same for EL2's
+//! own stage 1. Left out: permission indirection, PBHA, the attributes of Realms.
 
+mod addresses;
 mod attributes;
+pub mod el2;
 mod format;
 
+pub use addresses::Addresses;
 pub use attributes::{Attributes, AttributesError, Execute, MemoryType, Permissions, Prot};
 pub use format::Format;
 
@@ -140,8 +145,8 @@ impl Descriptor {
     }
 }
 
-/// What can be told of a leaf, valid or softened, and changed in it, whatever its
-/// level and format.
+/// What can be told of a Stage-2 leaf, valid or softened, and changed in it,
+/// whatever its level and format.
 impl Descriptor {
     /// Whether the access flag is set.
     #[inline]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::addr::Pa;
-use crate::geometry::{Configuration, Features, Geometry, Granule};
+use crate::geometry::{Configuration, ExecutionState, Features, Geometry, Granule};
 
 const ALL: Prot = Prot {
     read: true,
@@ -17,6 +17,7 @@ const DATA: Prot = Prot {
 
 fn configuration(granule: Granule, pa_bits: u8) -> Configuration {
     Configuration {
+        state: ExecutionState::Aarch64,
         granule,
         ipa_bits: 40,
         pa_bits,

@@ -1,8 +1,12 @@
-//! The register fields that tell hardware about a guest's Stage-2.
+//! The register fields that tell hardware about tables: what the control registers
+//! of all regimes have in common, and those of a guest's Stage-2.
 
 use super::granule::Granule;
-use super::shape::AddressFormat;
-use super::stage2::{Geometry, PA_SIZES};
+use super::shape::{AddressFormat, Shape};
+use super::sizes::ps;
+use super::stage2::Geometry;
+use super::state::ExecutionState;
+use crate::aarch32;
 use crate::addr::Pa;
 use crate::vmid::Vmid;
 
@@ -19,7 +23,50 @@ const HD: u64 = 1 << 22;
 const RES1: u64 = 1 << 31;
 const DS: u64 = 1 << 32;
 
-/// Why `VTTBR_EL2` cannot name a root.
+/// How tables are walked: IRGN0, ORGN0 and SH0, in the same place in every control
+/// register.
+pub(crate) const WALKS: u64 = WRITE_BACK << IRGN0 | WRITE_BACK << ORGN0 | INNER_SHAREABLE << SH0;
+
+/// TG0, PS and DS, which `VTCR_EL2` and `TCR_EL2` have in the same places.
+pub(crate) const fn format_fields(shape: &Shape) -> u64 {
+    let tg0 = match shape.granule() {
+        Granule::K4 => 0,
+        Granule::K64 => 1,
+        Granule::K16 => 2,
+    };
+    let ds = if matches!(shape.address_format(), AddressFormat::Lpa2) {
+        DS
+    } else {
+        0
+    };
+    tg0 << TG0 | ps(shape.output_bits()) << PS | ds
+}
+
+/// T0SZ of the registers of AArch64.
+pub(crate) const fn t0sz(shape: &Shape) -> u64 {
+    64 - shape.input_bits() as u64
+}
+
+/// The base address of a root as `VTTBR_EL2`, `TTBR0_EL2`, VTTBR and HTTBR hold it.
+///
+/// # Errors
+/// `RootError` if the root is not aligned to its size or cannot be named.
+pub(crate) const fn base_field(shape: &Shape, root: Pa) -> Result<u64, RootError> {
+    let (bytes, limit) = (shape.root_bytes(), shape.pa_limit());
+    if !root.is_aligned(bytes) {
+        return Err(RootError::Misaligned(root));
+    }
+    if root.raw() >= limit || limit - root.raw() < bytes {
+        return Err(RootError::BeyondOutputSize(root));
+    }
+    // AArch64.S1TTBaseAddress and S2TTBaseAddress: with an output size of 52 bits, and
+    // with DS, BADDR[5:2] holds PA[51:48]. Without them there is no PA[51:48].
+    let low = root.raw() & ((1 << 48) - 1);
+    let high = root.raw() >> 48;
+    Ok(low | high << 2)
+}
+
+/// Why no base register can name a root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RootError {
     /// Not aligned to the size of all its tables together.
@@ -29,17 +76,16 @@ pub enum RootError {
 }
 
 impl Geometry {
-    /// `VTCR_EL2` for these tables.
+    /// `VTCR_EL2` for these tables, or VTCR.
     #[must_use]
     pub const fn vtcr(&self) -> u64 {
-        let t0sz = 64 - self.shape().input_bits() as u64;
-        let tg0 = match self.granule() {
-            Granule::K4 => 0,
-            Granule::K64 => 1,
-            Granule::K16 => 2,
-        };
-        let walks = WRITE_BACK << IRGN0 | WRITE_BACK << ORGN0 | INNER_SHAREABLE << SH0;
-        t0sz | self.start_level_fields() | walks | tg0 << TG0 | self.ps() << PS | self.switches()
+        match self.state() {
+            ExecutionState::Aarch64 => {
+                let shape = self.shape();
+                t0sz(shape) | self.start_level_fields() | format_fields(shape) | self.switches()
+            }
+            ExecutionState::Aarch32 => aarch32::vtcr(self.shape()),
+        }
     }
 
     /// `VTTBR_EL2.BADDR` for a root. With a VMID's field it makes the register.
@@ -47,18 +93,7 @@ impl Geometry {
     /// # Errors
     /// `RootError` if the root is not aligned to its size or cannot be named.
     pub const fn base_field(&self, root: Pa) -> Result<u64, RootError> {
-        let (bytes, limit) = (self.shape().root_bytes(), self.shape().pa_limit());
-        if !root.is_aligned(bytes) {
-            return Err(RootError::Misaligned(root));
-        }
-        if root.raw() >= limit || limit - root.raw() < bytes {
-            return Err(RootError::BeyondOutputSize(root));
-        }
-        // AArch64.S2TTBaseAddress: with an output size of 52 bits, and with DS,
-        // BADDR[5:2] holds PA[51:48]. Without them there is no PA[51:48].
-        let low = root.raw() & ((1 << 48) - 1);
-        let high = root.raw() >> 48;
-        Ok(low | high << 2)
+        base_field(self.shape(), root)
     }
 
     /// `VTTBR_EL2.VMID` for a VMID, or `None` if the machine's are narrower.
@@ -83,7 +118,7 @@ impl Geometry {
     }
 
     const fn switches(&self) -> u64 {
-        let mut bits = RES1;
+        let mut bits = RES1 | WALKS;
         if self.features().vmid16 {
             bits |= VS;
         }
@@ -93,17 +128,6 @@ impl Geometry {
         if self.hardware_dirty() {
             bits |= HD;
         }
-        if matches!(self.shape().address_format(), AddressFormat::Lpa2) {
-            bits |= DS;
-        }
         bits
-    }
-
-    const fn ps(&self) -> u64 {
-        let mut encoding = 0;
-        while PA_SIZES[encoding] != self.shape().output_bits() {
-            encoding += 1;
-        }
-        encoding as u64
     }
 }

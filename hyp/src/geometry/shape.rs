@@ -158,6 +158,21 @@ impl Shape {
         }
     }
 
+    /// The level of the largest leaf for which input and output addresses that differ
+    /// by `offset`, modulo 2^64, are aligned alike.
+    #[must_use]
+    pub fn largest_leaf(&self, offset: u64) -> Level {
+        let mut level = self.start;
+        while level < Level::PAGE {
+            let aligned = offset.is_multiple_of(self.entry_bytes(level));
+            if aligned && self.holds_leaves(level) {
+                break;
+            }
+            level = level.below();
+        }
+        level
+    }
+
     /// The level of the largest leaf from `below` downwards that fits at `ipa`
     /// with `bytes` to go.
     #[must_use]

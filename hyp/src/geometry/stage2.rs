@@ -3,6 +3,9 @@
 use super::features::Features;
 use super::granule::{Granule, Level};
 use super::shape::{AddressFormat, Shape};
+use super::sizes::{address_format, least_input_bits, output_bits};
+use super::state::ExecutionState;
+use crate::aarch32;
 use crate::addr::{Ipa, IpaRange};
 
 /// IPA size in bits of a guest for which nothing else is asked: as much as KVM
@@ -23,6 +26,8 @@ pub const fn default_ipa_bits(pa_bits: u8) -> u8 {
 /// What a VM's tables are to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Configuration {
+    /// In which state the hypervisor executes.
+    pub state: ExecutionState,
     /// Translation granule.
     pub granule: Granule,
     /// Size of the guest's address space in bits.
@@ -44,17 +49,22 @@ pub struct Configuration {
 /// Why no tables can have this configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GeometryError {
-    /// PARange cannot state this physical address size.
+    /// PARange cannot state this physical address size, or AArch32 has another.
     PaSize(u8),
+    /// AArch32 has no such granule.
+    Granule(Granule),
+    /// AArch32 has none of these.
+    Features(Features),
     /// The machine has no 52-bit descriptor format (DS) for this granule.
     Ds(Granule),
-    /// The IPA size is below what the machine allows (AArch64.MaxTxSZ), or
-    /// above the physical address size or what descriptors can hold
-    /// (AArch64.S2MinTxSZ).
+    /// The size of the address space is below what the machine allows
+    /// (AArch64.MaxTxSZ), or above what descriptors can hold or, of IPAs, the
+    /// physical address size (AArch64.S2MinTxSZ).
     IpaSize(u8),
     /// The machine has no such start level for the granule
     /// (AArch64.S2InvalidSL), or the IPA size does not give it 2 entries to 16
-    /// tables (AArch64.S2InconsistentSL).
+    /// tables (AArch64.S2InconsistentSL). Of EL2's own tables: not the level that
+    /// the VA size gives.
     StartLevel(i8),
     /// No start level fits.
     NoStartLevel,
@@ -63,15 +73,12 @@ pub enum GeometryError {
 /// A guest's Stage-2. Proves that the configuration is legal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
+    state: ExecutionState,
     shape: Shape,
     contiguous: bool,
     coherent_walks: bool,
     features: Features,
 }
-
-/// Sizes in bits that `ID_AA64MMFR0_EL1.PARange` and `VTCR_EL2.PS` encode, in
-/// the order of their encodings.
-pub(super) const PA_SIZES: [u8; 7] = [32, 36, 40, 42, 44, 48, 52];
 
 impl Geometry {
     /// The Stage-2 for a configuration.
@@ -79,33 +86,23 @@ impl Geometry {
     /// # Errors
     /// The first reason why the architecture refuses it.
     pub fn new(configuration: &Configuration) -> Result<Geometry, GeometryError> {
-        if !PA_SIZES.contains(&configuration.pa_bits) {
-            return Err(GeometryError::PaSize(configuration.pa_bits));
-        }
-        if configuration.ds && !has_lpa2(configuration) {
-            return Err(GeometryError::Ds(configuration.granule));
-        }
-        let format = address_format(configuration);
-        let ipa_sizes = least_ipa_bits(configuration)..=most_bits(configuration, format);
-        if !ipa_sizes.contains(&configuration.ipa_bits) {
-            return Err(GeometryError::IpaSize(configuration.ipa_bits));
-        }
-        let shape = match configuration.start_level {
-            Some(level) => {
-                shape_from(configuration, format, level).ok_or(GeometryError::StartLevel(level))?
-            }
-            // The highest number has the fewest levels.
-            None => (-1..=3)
-                .rev()
-                .find_map(|level| shape_from(configuration, format, level))
-                .ok_or(GeometryError::NoStartLevel)?,
+        let shape = match configuration.state {
+            ExecutionState::Aarch64 => aarch64_shape(configuration)?,
+            ExecutionState::Aarch32 => aarch32::stage2_shape(configuration)?,
         };
         Ok(Geometry {
+            state: configuration.state,
             shape,
             contiguous: configuration.contiguous,
             coherent_walks: configuration.coherent_walks,
             features: configuration.features,
         })
+    }
+
+    /// In which state the hypervisor executes.
+    #[must_use]
+    pub const fn state(&self) -> ExecutionState {
+        self.state
     }
 
     /// The shape of the tables.
@@ -163,39 +160,37 @@ impl Geometry {
     }
 }
 
-const fn has_lpa2(configuration: &Configuration) -> bool {
-    match configuration.granule {
-        Granule::K4 => configuration.features.lpa2_4k,
-        Granule::K16 => configuration.features.lpa2_16k,
-        // Its 52-bit format is FEAT_LPA's and has no switch.
-        Granule::K64 => false,
+fn aarch64_shape(configuration: &Configuration) -> Result<Shape, GeometryError> {
+    let Configuration {
+        granule,
+        ipa_bits,
+        pa_bits,
+        ds,
+        ..
+    } = *configuration;
+    let format = address_format(granule, pa_bits, ds, &configuration.features)?;
+    let least = least_input_bits(granule, &configuration.features);
+    // AArch64.S2MinTxSZ (DDI 0487 K.a): no more than physical addresses have.
+    if !(least..=output_bits(pa_bits, format)).contains(&ipa_bits) {
+        return Err(GeometryError::IpaSize(ipa_bits));
     }
+    start_of(configuration.start_level, |level| {
+        shape_from(configuration, format, level)
+    })
 }
 
-/// FEAT_LPA comes with a PARange of 52 bits, and only with it.
-const fn address_format(configuration: &Configuration) -> AddressFormat {
-    match configuration.granule {
-        Granule::K64 if configuration.pa_bits == 52 => AddressFormat::Lpa,
-        _ if configuration.ds => AddressFormat::Lpa2,
-        _ => AddressFormat::Bits48,
-    }
-}
-
-/// AArch64.MaxTxSZ (DDI 0487 K.a).
-const fn least_ipa_bits(configuration: &Configuration) -> u8 {
-    match configuration.granule {
-        _ if !configuration.features.ttst => 25,
-        Granule::K4 | Granule::K16 => 16,
-        Granule::K64 => 17,
-    }
-}
-
-/// The physical address size, as far as descriptors can hold it; also the
-/// largest IPA size (AArch64.S2MinTxSZ, DDI 0487 K.a).
-const fn most_bits(configuration: &Configuration, format: AddressFormat) -> u8 {
-    match format {
-        AddressFormat::Bits48 if configuration.pa_bits > 48 => 48,
-        _ => configuration.pa_bits,
+/// The shape from the start level that is asked for, or from the highest number that
+/// has one, which has the fewest levels.
+pub(crate) fn start_of(
+    asked: Option<i8>,
+    shape: impl Fn(i8) -> Option<Shape>,
+) -> Result<Shape, GeometryError> {
+    match asked {
+        Some(level) => shape(level).ok_or(GeometryError::StartLevel(level)),
+        None => (-1..=3)
+            .rev()
+            .find_map(shape)
+            .ok_or(GeometryError::NoStartLevel),
     }
 }
 
@@ -203,7 +198,7 @@ fn shape_from(configuration: &Configuration, format: AddressFormat, level: i8) -
     if !is_start_level(configuration, level) {
         return None;
     }
-    let output_bits = most_bits(configuration, format);
+    let output_bits = output_bits(configuration.pa_bits, format);
     let (granule, ipa_bits) = (configuration.granule, configuration.ipa_bits);
     Shape::new(granule, Level::new(level)?, ipa_bits, output_bits, format)
 }

@@ -6,6 +6,7 @@ use crate::vmid::Vmid;
 
 fn configuration(granule: Granule, ipa_bits: u8, pa_bits: u8) -> Configuration {
     Configuration {
+        state: ExecutionState::Aarch64,
         granule,
         ipa_bits,
         pa_bits,

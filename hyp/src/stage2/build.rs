@@ -168,19 +168,22 @@ impl<P: Platform, S: PageSource> Editor<'_, '_, P, S> {
             for _ in 0..entries {
                 let below = self.build_table(plan, level.below(), slot.ipa)?;
                 let link = self.space.format.table(below.page);
-                self.space.make(self.cpu.platform(), slot.at, link);
+                self.space.tables.make(self.cpu.platform(), slot.at, link);
                 slot = slot.next(&run);
             }
         }
         // The whole table is cleaned below.
         self.made(&run, 0, entries);
-        self.space.clean_table(self.cpu.platform(), page);
+        self.space.tables.clean_table(self.cpu.platform(), page);
         Some(table)
     }
 
     fn link_built(&mut self, built: &Built) -> Result<(), Error> {
         let platform = self.cpu.platform();
-        let (run, found) = self.space.descend_to(platform, built.ipa, built.level);
+        let (run, found) = self
+            .space
+            .tables
+            .descend_to(platform, built.ipa, built.level);
         if run.table().level != built.level {
             return Err(Error::NoPath(built.ipa));
         }

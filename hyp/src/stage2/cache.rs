@@ -78,7 +78,10 @@ impl Space {
 
     /// The second half of clause K2, once for all of them.
     pub(super) fn publish_code<P: Platform>(&self, platform: &P) {
-        if !self.geometry.features().idc {
+        let features = self.geometry.features();
+        // Data caches that need no cleaning still have to have seen the stores before the
+        // instruction caches are told to look again.
+        if !features.idc || !features.dic {
             platform.dsb_ish();
         }
         self.invalidate_instructions(platform);

@@ -49,7 +49,7 @@ impl<P: Platform, S: PageSource> Editor<'_, '_, P, S> {
         range: IpaRange,
         change: impl FnMut(Level, Descriptor) -> Descriptor,
     ) {
-        let (shape, root) = (*self.space.geometry.shape(), self.space.root);
+        let (shape, root) = (*self.space.geometry.shape(), self.space.tables.root);
         let mut visitor = Change {
             editor: self,
             change,
@@ -76,7 +76,7 @@ where
         while !run.range().is_empty() {
             let found = self.editor.read(run.at());
             match found.kind(level) {
-                Kind::Table => return Ok(Some(self.editor.space.child(found, level))),
+                Kind::Table => return Ok(Some(self.editor.space.tables.child(found, level))),
                 Kind::Leaf => {
                     let leaves = self.change_leaves(run);
                     run.skip(leaves);
@@ -113,7 +113,7 @@ where
         let mut stale = slot.ipa;
         let (mut leaves, mut stored) = (0, false);
         while leaves < most {
-            let mut found = space.read(platform, slot.at);
+            let mut found = space.tables.read(platform, slot.at);
             if found.kind(level) != Kind::Leaf {
                 break;
             }

@@ -25,7 +25,7 @@ impl Stage2<'_> {
         bytes: u64,
     ) -> Result<(), Error> {
         self.edit_range(cpu, ipa, bytes, |editor, range| {
-            let (shape, root) = (*editor.space.geometry.shape(), editor.space.root);
+            let (shape, root) = (*editor.space.geometry.shape(), editor.space.tables.root);
             let Ok(()) = walk(&shape, root, range, &mut Coalesce { editor });
             Ok(())
         })
@@ -96,8 +96,7 @@ impl<P: Platform, S: PageSource> Editor<'_, '_, P, S> {
                 .add_subtree(run.entry_start(), run.entry_bytes());
         } else {
             let link = self.space.format.table(table.page);
-            self.space
-                .break_entry(self.cpu.platform(), run.at(), link, Descriptor::INVALID);
+            self.break_entry(run.at(), link, Descriptor::INVALID);
             self.stored_in(run, 1);
             self.pending
                 .add_subtree(run.entry_start(), run.entry_bytes());

@@ -44,7 +44,7 @@ impl<P: Platform, S: PageSource> Editor<'_, '_, P, S> {
         let granule = self.space.geometry.granule().bytes();
         for ipa in [range.start(), range.last_aligned(granule)] {
             let platform = self.cpu.platform();
-            let (run, found) = self.space.descend_to(platform, ipa, Level::PAGE);
+            let (run, found) = self.space.tables.descend_to(platform, ipa, Level::PAGE);
             let is_leaf = found.kind(run.table().level) == Kind::Leaf;
             if is_leaf && found.is_contiguous() && changes(&run, found) {
                 let group = self.group_around(&run);
@@ -65,9 +65,7 @@ impl<P: Platform, S: PageSource> Editor<'_, '_, P, S> {
         let covered = group.covered_by(entries);
         let first = self.read(group.at());
         self.each_slot(&group, |editor, slot| {
-            editor
-                .space
-                .break_entry(editor.cpu.platform(), slot.at, first, Descriptor::INVALID);
+            editor.break_entry(slot.at, first, Descriptor::INVALID);
         });
         self.stored_in(&group, entries);
         self.pending
@@ -78,7 +76,10 @@ impl<P: Platform, S: PageSource> Editor<'_, '_, P, S> {
         let mut pa = self.space.format.address(first);
         self.each_slot(&group, |editor, slot| {
             let leaf = editor.space.format.leaf(level, pa, attributes);
-            editor.space.make(editor.cpu.platform(), slot.at, leaf);
+            editor
+                .space
+                .tables
+                .make(editor.cpu.platform(), slot.at, leaf);
             pa = pa.forward(run.entry_bytes());
         });
         self.stored_in(&group, entries);

@@ -7,7 +7,6 @@ use super::space::Space;
 use crate::addr::{Ipa, IpaRange, Pa};
 use crate::cpu::Cpu;
 use crate::descriptor::{Descriptor, Kind};
-use crate::geometry::Level;
 use crate::pages::PageSource;
 use crate::platform::Platform;
 use crate::walk::{DESCRIPTOR_BYTES, Run, Slot, Table};
@@ -48,7 +47,7 @@ impl<'e, 'c, P: Platform, S: PageSource> Editor<'e, 'c, P, S> {
         self.flush();
         if self.stored {
             // A walker that finds a new entry invalid may not do so after this.
-            self.space.barrier(self.cpu.platform());
+            self.space.tables.barrier(self.cpu.platform());
         }
     }
 
@@ -64,7 +63,7 @@ impl<'e, 'c, P: Platform, S: PageSource> Editor<'e, 'c, P, S> {
     /// Reads an entry, once.
     #[inline]
     pub(super) fn read(&self, at: Pa) -> Descriptor {
-        self.space.read(self.cpu.platform(), at)
+        self.space.tables.read(self.cpu.platform(), at)
     }
 
     /// The table to which the first entry of `run` leads, if it leads to one.
@@ -72,13 +71,15 @@ impl<'e, 'c, P: Platform, S: PageSource> Editor<'e, 'c, P, S> {
     pub(super) fn table_below(&self, run: &Run) -> Option<Table> {
         let found = self.read(run.at());
         let level = run.table().level;
-        (found.kind(level) == Kind::Table).then(|| self.space.child(found, level))
+        (found.kind(level) == Kind::Table).then(|| self.space.tables.child(found, level))
     }
 
     /// Makes an entry that is invalid, or was broken and invalidated.
     pub(super) fn make(&mut self, at: Pa, descriptor: Descriptor) {
-        self.space.make(self.cpu.platform(), at, descriptor);
-        self.space.clean(self.cpu.platform(), at, DESCRIPTOR_BYTES);
+        self.space.tables.make(self.cpu.platform(), at, descriptor);
+        self.space
+            .tables
+            .clean(self.cpu.platform(), at, DESCRIPTOR_BYTES);
         self.stored = true;
     }
 
@@ -94,8 +95,18 @@ impl<'e, 'c, P: Platform, S: PageSource> Editor<'e, 'c, P, S> {
     /// Cleans the first `part` entries of `run`, some of which were stored.
     pub(super) fn stored_in(&mut self, run: &Run, part: u16) {
         let bytes = u64::from(part) * DESCRIPTOR_BYTES;
-        self.space.clean(self.cpu.platform(), run.at(), bytes);
+        self.space
+            .tables
+            .clean(self.cpu.platform(), run.at(), bytes);
         self.stored = true;
+    }
+
+    /// Stores `invalid` over an entry that was read as `found`, and returns what it held
+    /// in the end (H4).
+    #[inline]
+    pub(super) fn break_entry(&self, at: Pa, found: Descriptor, invalid: Descriptor) -> Descriptor {
+        self.space
+            .break_entry(self.cpu.platform(), at, found, invalid)
     }
 
     /// Tells the dirty log of a leaf, valid or softened, that is gone for good with
@@ -124,27 +135,23 @@ impl<'e, 'c, P: Platform, S: PageSource> Editor<'e, 'c, P, S> {
             // A mark: no walker has ever used it.
             Kind::Invalid => {}
         }
-        let gone = self
-            .space
-            .break_entry(self.cpu.platform(), slot.at, found, invalid);
+        let gone = self.break_entry(slot.at, found, invalid);
         self.report(slot.ipa, run.entry_bytes(), gone);
     }
 
     /// Breaks the entry of a table, and retires it with all tables below.
     fn remove_table(&mut self, run: &Run, slot: Slot, found: Descriptor, invalid: Descriptor) {
-        let child = self.space.child(found, run.table().level);
+        let child = self.space.tables.child(found, run.table().level);
         let bytes = run.entry_bytes();
         if self.reports {
             // Hardware goes on to record stores in leaves until they are broken
             // themselves.
             self.remove_below(child, IpaRange::between(slot.ipa, slot.ipa.forward(bytes)));
-            self.space
-                .break_entry(self.cpu.platform(), slot.at, found, invalid);
+            self.break_entry(slot.at, found, invalid);
             self.pending.add_table(slot.ipa, bytes);
             self.pending.retire(self.cpu.pages(), child.page);
         } else {
-            self.space
-                .break_entry(self.cpu.platform(), slot.at, found, invalid);
+            self.break_entry(slot.at, found, invalid);
             self.pending.add_subtree(slot.ipa, bytes);
             self.retire(child);
         }
@@ -191,9 +198,7 @@ impl<'e, 'c, P: Platform, S: PageSource> Editor<'e, 'c, P, S> {
             if found.kind(level) != Kind::Leaf {
                 break;
             }
-            let gone =
-                self.space
-                    .break_entry(self.cpu.platform(), slot.at, found, Descriptor::INVALID);
+            let gone = self.break_entry(slot.at, found, Descriptor::INVALID);
             self.report(slot.ipa, run.entry_bytes(), gone);
             slot = slot.next(run);
             broken += 1;
@@ -208,8 +213,7 @@ impl<'e, 'c, P: Platform, S: PageSource> Editor<'e, 'c, P, S> {
     /// Unlinks a table that became empty, to which the first entry of `run` leads.
     pub(super) fn unlink_empty(&mut self, run: &Run, child: Table) {
         let table = self.space.format.table(child.page);
-        self.space
-            .break_entry(self.cpu.platform(), run.at(), table, Descriptor::INVALID);
+        self.break_entry(run.at(), table, Descriptor::INVALID);
         self.stored_in(run, 1);
         self.pending.add_table(run.entry_start(), run.entry_bytes());
         self.pending.retire(self.cpu.pages(), child.page);
@@ -219,41 +223,18 @@ impl<'e, 'c, P: Platform, S: PageSource> Editor<'e, 'c, P, S> {
     /// Retires the pages of a table that was unlinked and of all tables below it:
     /// they are given back after the next invalidation.
     pub(super) fn retire(&mut self, table: Table) {
-        if table.level < Level::PAGE {
-            self.retire_children(table);
-        }
-        self.pending.retire(self.cpu.pages(), table.page);
-    }
-
-    fn retire_children(&mut self, table: Table) {
-        let mut left = self.cpu.pages().references(table.page);
-        let mut at = table.page;
-        let end = table.page.forward(self.space.geometry.granule().bytes());
-        while left > 0 && at < end {
-            let found = self.read(at);
-            if found.kind(table.level) == Kind::Table {
-                self.retire(self.space.child(found, table.level));
-            }
-            left -= u16::from(found != Descriptor::INVALID);
-            at = at.forward(DESCRIPTOR_BYTES);
-        }
+        self.space.tables.retire(self.cpu, table, &mut self.pending);
     }
 
     /// Takes a page from the cache as an empty table, `None` where it holds none.
     pub(super) fn new_table(&mut self) -> Option<Pa> {
-        let page = self.cpu.take_page()?;
-        let bytes = self.space.geometry.granule().bytes();
-        self.cpu.platform().zero(page, bytes);
-        Some(page)
+        self.space.tables.new_table(self.cpu)
     }
 
     /// Links an empty table into the first entry of `run`, which is empty.
     pub(super) fn link_empty(&mut self, run: &Run) -> Option<Table> {
-        let page = self.new_table()?;
-        self.space.clean_table(self.cpu.platform(), page);
-        self.make(run.at(), self.space.format.table(page));
-        self.cpu.pages().add_references(run.table().page, 1);
-        let level = run.table().level.below();
-        Some(Table { page, level })
+        let table = self.space.tables.link_table(self.cpu, run)?;
+        self.stored = true;
+        Some(table)
     }
 }

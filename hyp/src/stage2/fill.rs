@@ -4,7 +4,7 @@
 use super::editor::Editor;
 use super::error::Error;
 use super::space::Space;
-use crate::addr::{Ipa, IpaRange, Pa};
+use crate::addr::{Ipa, IpaRange};
 use crate::descriptor::{Descriptor, Kind};
 use crate::geometry::Level;
 use crate::pages::PageSource;
@@ -32,7 +32,7 @@ pub(super) fn fill<P: Platform, S: PageSource, C: Content<P, S>>(
     largest: Level,
     content: &C,
 ) -> Result<(), Error> {
-    let (shape, root) = (*editor.space.geometry.shape(), editor.space.root);
+    let (shape, root) = (*editor.space.geometry.shape(), editor.space.tables.root);
     let mut visitor = Fill {
         editor,
         range,
@@ -44,16 +44,11 @@ pub(super) fn fill<P: Platform, S: PageSource, C: Content<P, S>>(
 
 /// The level of the largest leaf that addresses of this alignment permit.
 pub(super) fn largest_leaf(space: &Space, alignment: u64, pages_only: bool) -> Level {
-    let shape = space.geometry.shape();
-    let mut level = shape.start();
-    while level < Level::PAGE {
-        let aligned = Pa::new(alignment).is_aligned(shape.entry_bytes(level));
-        if !pages_only && aligned && shape.holds_leaves(level) {
-            break;
-        }
-        level = level.below();
+    if pages_only {
+        Level::PAGE
+    } else {
+        space.geometry.shape().largest_leaf(alignment)
     }
-    level
 }
 
 struct Fill<'v, 'e, 'c, P, S, C> {
@@ -78,7 +73,7 @@ impl<P: Platform, S: PageSource, C: Content<P, S>> Visitor for Fill<'_, '_, '_, 
             let found = self.editor.read(run.at());
             let space = self.editor.space;
             if found.kind(level) == Kind::Table {
-                return Ok(Some(space.child(found, level)));
+                return Ok(Some(space.tables.child(found, level)));
             }
             if !self.content.is_said(space, found, level, run.entry_start()) {
                 return self.table_for(run, found).map(Some);

@@ -62,7 +62,10 @@ impl Stage2<'_> {
     ) -> Result<Decision, Error> {
         self.with_guest(cpu, |guest, cpu| {
             check::address(&guest.space.geometry, ipa)?;
-            let (run, found) = guest.space.descend_to(cpu.platform(), ipa, Level::PAGE);
+            let (run, found) = guest
+                .space
+                .tables
+                .descend_to(cpu.platform(), ipa, Level::PAGE);
             Ok(Decision {
                 level: run.table().level,
                 entry: guest.space.entry(found),
@@ -74,7 +77,7 @@ impl Stage2<'_> {
 impl Space {
     /// The leaf that covers an address. Clause Y2.
     pub(super) fn leaf_at<P: Platform>(&self, platform: &P, ipa: Ipa) -> Result<Descriptor, Error> {
-        let (run, found) = self.descend_to(platform, ipa, Level::PAGE);
+        let (run, found) = self.tables.descend_to(platform, ipa, Level::PAGE);
         match found.kind(run.table().level) {
             Kind::Leaf => Ok(found),
             Kind::Table | Kind::Invalid => Err(Error::NotMapped(ipa)),

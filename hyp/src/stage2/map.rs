@@ -193,7 +193,7 @@ impl Leaves {
         let mut slot = Slot::at(run, part.start());
         while slot.ipa < part.end() {
             let leaf = self.leaf(&space, level, slot.ipa);
-            space.make(platform, slot.at, hint(leaf));
+            space.tables.make(platform, slot.at, hint(leaf));
             slot = slot.next(run);
         }
     }

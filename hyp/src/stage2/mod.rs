@@ -39,6 +39,7 @@ use crate::descriptor::{Format, MemoryType, Prot};
 use crate::geometry::{Configuration, Geometry};
 use crate::pages::PageSource;
 use crate::platform::{Guarded, Platform};
+use crate::tables::Tables;
 use crate::vmid::Vmid;
 use build::Built;
 use editor::Editor;
@@ -137,7 +138,7 @@ impl<'a> Stage2<'a> {
             // No walk may start from the root once it is given back.
             cpu.unload(space.registers);
             let order = space.geometry.shape().root_order();
-            cpu.pages().release(space.root, order);
+            cpu.pages().release(space.tables.root, order);
         });
     }
 
@@ -244,16 +245,12 @@ fn new_space<P: Platform, S: PageSource>(
         vtcr: geometry.vtcr(),
         vttbr: base_field | vmid_field,
     };
-    let format = Format::new(&geometry);
-    let space = Space {
+    let (shape, coherent_walks) = (*geometry.shape(), geometry.coherent_walks());
+    Ok(Space {
         geometry,
-        format,
-        root,
+        format: Format::new(&geometry),
+        // Before VTTBR_EL2 can name it, the root reads zero for every walker.
+        tables: Tables::new(cpu.platform(), shape, root, coherent_walks),
         registers,
-    };
-    cpu.platform().zero(root, geometry.shape().root_bytes());
-    space.clean(cpu.platform(), root, geometry.shape().root_bytes());
-    // Before VTTBR_EL2 can name it, the root reads zero for every walker.
-    space.barrier(cpu.platform());
-    Ok(space)
+    })
 }

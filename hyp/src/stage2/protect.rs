@@ -79,7 +79,7 @@ impl Stage2<'_> {
             let permissions = format.permissions(leaf.prot().union(prot));
             let change = |leaf: Descriptor| leaf.with_permissions(permissions);
             let mut editor = Editor::new(cpu, &guest.space);
-            let page = guest.space.page_around(ipa);
+            let page = guest.space.tables.page_around(ipa);
             editor.maintain_new_code(page, change);
             editor.change_leaves(page, change);
             editor.finish();

@@ -27,7 +27,7 @@ impl Stage2<'_> {
         bytes: u64,
     ) -> Result<(), Error> {
         self.edit_range(cpu, ipa, bytes, |editor, range| {
-            let (shape, root) = (*editor.space.geometry.shape(), editor.space.root);
+            let (shape, root) = (*editor.space.geometry.shape(), editor.space.tables.root);
             let stopped = walk(&shape, root, range, &mut SplitAll { editor });
             stopped.map_err(|at: Ipa| Error::NoPages {
                 done: range.split_at(at).0.bytes(),
@@ -51,7 +51,7 @@ impl<P: Platform, S: PageSource> Visitor for SplitAll<'_, '_, '_, P, S> {
         while level < Level::PAGE && !run.range().is_empty() {
             let found = self.editor.read(run.at());
             match found.kind(level) {
-                Kind::Table => return Ok(Some(self.editor.space.child(found, level))),
+                Kind::Table => return Ok(Some(self.editor.space.tables.child(found, level))),
                 Kind::Leaf => {
                     let table = self.editor.split(run, found);
                     return table.map(Some).ok_or(run.range().start());
@@ -130,9 +130,7 @@ impl<P: Platform, S: PageSource> Editor<'_, '_, P, S> {
     /// Clause G4: block, invalid, table.
     fn split_through_invalid(&mut self, run: &Run, table: Table, block: Descriptor) {
         self.fill(table, block);
-        let last =
-            self.space
-                .break_entry(self.cpu.platform(), run.at(), block, Descriptor::INVALID);
+        let last = self.break_entry(run.at(), block, Descriptor::INVALID);
         self.stored_in(run, 1);
         self.add_block(run);
         self.flush();
@@ -176,7 +174,9 @@ impl<P: Platform, S: PageSource> Editor<'_, '_, P, S> {
             self.cpu.platform().store(at, part.raw());
             pa = pa.forward(part_bytes);
         }
-        self.space.clean_table(self.cpu.platform(), table.page);
+        self.space
+            .tables
+            .clean_table(self.cpu.platform(), table.page);
     }
 }
 
@@ -207,7 +207,7 @@ impl Cut {
             // Also where `ipa` is the end of the address space.
             return None;
         }
-        let (run, found) = space.descend_to(platform, ipa, boundary);
+        let (run, found) = space.tables.descend_to(platform, ipa, boundary);
         let cut = match found.kind(run.table().level) {
             Kind::Table => false,
             Kind::Leaf => true,

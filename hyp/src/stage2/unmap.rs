@@ -80,7 +80,7 @@ impl<P: Platform, S: PageSource> Editor<'_, '_, P, S> {
     /// empty. The invalidation is left to `finish`.
     pub(super) fn remove(&mut self, range: IpaRange) {
         self.isolate(range, |_, _| true);
-        let (shape, root) = (*self.space.geometry.shape(), self.space.root);
+        let (shape, root) = (*self.space.geometry.shape(), self.space.tables.root);
         let Ok(()) = walk(&shape, root, range, &mut Remove { editor: self });
     }
 }

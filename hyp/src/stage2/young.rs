@@ -62,7 +62,7 @@ impl Stage2<'_> {
             check::address(&guest.space.geometry, ipa)?;
             guest.space.leaf_at(cpu.platform(), ipa)?;
             let mut editor = Editor::new(cpu, &guest.space);
-            let page = guest.space.page_around(ipa);
+            let page = guest.space.tables.page_around(ipa);
             editor.change_leaves(page, Descriptor::with_young);
             editor.finish();
             Ok(())

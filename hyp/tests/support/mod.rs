@@ -5,7 +5,7 @@
 use hyp::addr::{Ipa, Pa};
 use hyp::cpu::Cpu;
 use hyp::descriptor::{Execute, MemoryType, Prot};
-use hyp::geometry::{Configuration, Features, Granule};
+use hyp::geometry::{Configuration, ExecutionState, Features, Granule};
 use hyp::pages::{PageInfo, Pool};
 use hyp::platform::Platform;
 use hyp::stage2::{Mapping, Stage2};
@@ -32,7 +32,7 @@ pub(crate) const RX: Prot = Prot {
     execute: Execute::Both,
 };
 
-/// Memory of 64 pages of 4 KiB, and a log of instructions.
+/// Memory of 64 pages of up to 64 KiB, and a log of instructions.
 pub(crate) struct Machine {
     words: Vec<Cell<u64>>,
     log: RefCell<Vec<String>>,
@@ -43,7 +43,7 @@ pub(crate) struct Machine {
 impl Machine {
     pub(crate) fn new() -> Machine {
         Machine {
-            words: vec![Cell::new(!0); POOL_PAGES * 512],
+            words: vec![Cell::new(!0); POOL_PAGES * 8192],
             log: RefCell::default(),
             interference: Cell::default(),
         }
@@ -209,6 +209,7 @@ pub(crate) fn with_vm_of(
 pub(crate) fn configuration(coherent_walks: bool) -> Configuration {
     let granule = Granule::K4;
     Configuration {
+        state: ExecutionState::Aarch64,
         granule,
         ipa_bits: 40,
         pa_bits: 40,

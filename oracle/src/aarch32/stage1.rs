@@ -4,9 +4,10 @@
 //! See [`crate::stage1`] for what else is taken for granted.
 
 use super::{Features, HIGHEST_LEVEL, long_descriptors, root};
-use crate::params::{FINAL_LEVEL, State, bit, field};
+use crate::params::{FINAL_LEVEL, State, WalkParams, bit, field};
 use crate::ranges::{BUDGET, BudgetExceeded};
 use crate::stage1::{self, Access, Answer, Controls, Entry, Memory, Range};
+use crate::walk::Step;
 
 /// The registers that Hyp mode's stage 1 reads, as raw values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,11 +92,6 @@ impl Stage1 {
         self.tables.translate(memory, va.into(), access)
     }
 
-    /// The stage of an EL2 in AArch64 that reads descriptors alike.
-    pub(crate) fn tables(&self) -> &stage1::Stage1 {
-        &self.tables
-    }
-
     /// The level of the root, where descriptors are read at all.
     pub fn start_level(&self) -> Option<i8> {
         self.tables.start_level()
@@ -131,10 +127,25 @@ impl Stage1 {
         self.tables.entry_bytes(level)
     }
 
+    pub(crate) fn params(&self) -> &WalkParams {
+        &self.tables.params
+    }
+
     /// Entries of one table below the root.
     pub fn entries_per_table(&self) -> u32 {
         self.tables.entries_per_table()
     }
+}
+
+/// The steps of the walk that [`Stage1::translate`] makes, as [`stage1::trace`] tells
+/// them.
+pub fn trace<M: Memory + ?Sized>(
+    stage1: &Stage1,
+    memory: &M,
+    va: u32,
+    access: Access,
+) -> Vec<Step<Answer>> {
+    stage1::trace(&stage1.tables, memory, va.into(), access)
 }
 
 /// All maximal ranges in ascending order, with a budget of [`BUDGET`] descriptors.

@@ -7,7 +7,7 @@
 
 use super::byte_order::BigEndian;
 use super::{Features, HIGHEST_LEVEL, OUTPUT_BITS, long_descriptors, root};
-use crate::params::{FINAL_LEVEL, State, bit, field};
+use crate::params::{FINAL_LEVEL, State, WalkParams, bit, field};
 use crate::ranges::{self, BUDGET, BudgetExceeded, Range};
 use crate::walk::{
     self, Access, Answer, Controls, Entry, Fetches, Memory, Step, Why, start_level_is_inconsistent,
@@ -127,11 +127,6 @@ impl Stage2 {
         }
     }
 
-    /// The stage of an EL2 in AArch64 that reads descriptors alike.
-    pub(crate) fn tables(&self) -> &walk::Stage2 {
-        &self.tables
-    }
-
     /// The level of the root, where descriptors are read at all.
     pub fn start_level(&self) -> Option<i8> {
         self.tables.start_level()
@@ -165,6 +160,10 @@ impl Stage2 {
             return 0;
         }
         self.tables.entry_bytes(level)
+    }
+
+    pub(crate) fn params(&self) -> &WalkParams {
+        &self.tables.params
     }
 
     /// Entries of one table.

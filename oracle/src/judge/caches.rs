@@ -59,15 +59,15 @@ impl Caches {
         self.maintenance.event(record, table);
     }
 
-    /// A leaf that walkers can reach was stored. `old` is what the model has there before
-    /// the operation.
+    /// A leaf that walkers can reach was stored; `is_new` is whether it is what map was
+    /// asked for. `old` is what the model has there before the operation.
     pub(super) fn stored(
         &mut self,
         operation: &Operation,
         stored: &Stored,
+        is_new: bool,
         old: impl Fn() -> Option<LeafContent>,
     ) -> Result<(), Finding> {
-        let is_new = asks_for(operation, stored);
         let flushed = is_new && self.is_flushed_first(stored.leaf.memory);
         let executed = match operation {
             Operation::Protect { .. } | Operation::Relax { .. } => {
@@ -196,28 +196,6 @@ impl Caches {
         }
         Ok(())
     }
-}
-
-/// Whether a leaf is what map was asked for, not a part of a block that it split.
-fn asks_for(operation: &Operation, stored: &Stored) -> bool {
-    let Operation::Map {
-        ipa,
-        pa,
-        size,
-        prot,
-        memory,
-        software,
-        ..
-    } = *operation
-    else {
-        return false;
-    };
-    let Some(offset) = stored.ipa.checked_sub(ipa).filter(|offset| *offset < size) else {
-        return false;
-    };
-    let leaf = &stored.leaf;
-    leaf.pa == pa.wrapping_add(offset)
-        && (leaf.prot, leaf.memory, leaf.software) == (prot, memory, software)
 }
 
 /// Whether execution is granted at an EL where it was not.

@@ -2,10 +2,9 @@
 
 use crate::model::{Meaning, Model, Run};
 use crate::operation::{Machine, MemoryType, Prot, Span};
+use crate::regime::Walker;
 use crate::verdict::{Class, Finding, permissions, prot_word};
 use crate::walk::{Access, Answer, Fault, FaultKind, Memory, Translation, Why};
-
-use super::walker::Walker;
 
 /// Two views of one address space.
 pub(super) struct Views<'a, M: ?Sized> {
@@ -103,7 +102,7 @@ impl<M: Memory + ?Sized> Views<'_, M> {
             }
             (Meaning::OutOfRange, Answer::Fault(fault)) => {
                 if fault.kind != FaultKind::Stage1AddressSize {
-                    self.unmapped(ipa, self.walker.level_beyond(), &fault)?;
+                    self.unmapped(ipa, self.walker.unread_level(), &fault)?;
                 }
             }
             (Meaning::NoVm, _) => {}

@@ -3,10 +3,9 @@
 
 use crate::ledger::{Ledger, State, Tables};
 use crate::ranges::{Meaning, Range};
+use crate::regime::Walker;
 use crate::verdict::{Class, Finding, PageCounts, Shown};
 use crate::walk::{Access, Answer, FaultKind, Memory, Translation};
-
-use super::walker::Walker;
 
 /// What the walker and the range list are compared over.
 #[derive(Clone, Copy)]

@@ -2,10 +2,10 @@
 //! flag and dirty state of leaves, and marks.
 
 use super::leaf::LeafFormat;
-use super::walker::Walker;
 use crate::ledger::{Place, State, Tables, next_nonzero};
 use crate::model::{Content, Model, Stretch};
 use crate::operation::{EntryContent, LeafContent};
+use crate::regime::Walker;
 use crate::verdict::{Class, Finding};
 use crate::walk::{Entry, Memory};
 
@@ -26,19 +26,18 @@ impl Entries<'_> {
         memory: &M,
     ) -> Result<(), Finding> {
         let wanted = self.model.entry(vm, ipa);
-        let found = walker.last(memory, ipa);
-        let (Some((level, wanted)), Some((found_level, ipa, found))) = (wanted, found) else {
+        let (Some((level, wanted)), Some((place, found))) = (wanted, walk(vm, ipa, walker, memory))
+        else {
             return Ok(());
         };
         // Other levels are the translations' to compare.
-        if found_level != level {
+        if place.level != level {
             return Ok(());
         }
-        let (place, format) = (Place { vm, level, ipa }, walker.format());
-        match (wanted, format.entry(level, found)) {
+        match (wanted, walker.entry(level, found)) {
             (EntryContent::Leaf(leaf), Entry::Leaf { pa }) => self.compare(
                 place,
-                format.entry_bytes(level),
+                walker.entry_bytes(level),
                 leaf,
                 self.format.content(found, pa),
             ),
@@ -204,6 +203,33 @@ impl<'a> Cursor<'a> {
             self.stretches = rest;
         }
         None
+    }
+}
+
+/// The entry that a walk for an IPA ends at, and its descriptor.
+fn walk<M: Memory + ?Sized>(
+    vm: usize,
+    ipa: u64,
+    walker: &Walker,
+    memory: &M,
+) -> Option<(Place, u64)> {
+    let (mut table, _) = walker.root()?;
+    let (mut level, mut table_ipa) = (walker.start_level()?, 0);
+    loop {
+        let bytes = walker.entry_bytes(level);
+        let index = (ipa - table_ipa) / bytes;
+        let descriptor = memory.read(table.checked_add(8 * index)?)?;
+        let first = table_ipa + index * bytes;
+        match walker.entry(level, descriptor) {
+            Entry::Table { next } => {
+                (table, table_ipa) = (next, first);
+                level += 1;
+            }
+            Entry::Leaf { .. } | Entry::Invalid => {
+                let ipa = first;
+                return Some((Place { vm, level, ipa }, descriptor));
+            }
+        }
     }
 }
 

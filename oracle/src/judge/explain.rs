@@ -120,7 +120,7 @@ impl Judge {
         } else {
             " (before the operation)"
         };
-        let steps = walker.trace(memory, ipa);
+        let steps = walker.trace(memory, ipa, Access::Read);
         Some(Views {
             vm,
             ipa,

@@ -51,6 +51,11 @@ impl LeafFormat {
         }
     }
 
+    /// Whether the contiguous hint is in use.
+    pub(super) fn may_be_contiguous(&self) -> bool {
+        self.contiguous
+    }
+
     /// R4, H2 and O1, for a leaf that was stored to a table. Levels and groups of the
     /// contiguous bit are the protocol's.
     pub(super) fn check(&self, descriptor: u64) -> Result<(), Finding> {

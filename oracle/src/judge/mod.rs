@@ -4,16 +4,17 @@
 //! causes before their consequences:
 //!
 //! 1. each event in turn: pages used against their state, break-before-make,
-//!    registers written, attribute bits of leaves, pages that go back too early;
+//!    registers written, attribute bits of leaves and the cache maintenance that they
+//!    wait for, pages that go back too early;
 //! 2. a refused operation that changed something;
 //! 3. what is open on return: invalidations, barriers, cleaning, lost pages, a page
-//!    cache that was not topped up;
-//! 4. the answer;
+//!    cache that was not topped up, memory that was not flushed;
+//! 4. the answer, and what the dirty log was told;
 //! 5. what the registers hold;
-//! 6. translations at the edges of what the operation touched;
-//! 7. the number of pages in tables.
+//! 6. translations and entries at the edges of what the operation touched;
+//! 7. cache maintenance that nothing asked for, and the number of pages in tables.
 //!
-//! `finish` compares the whole of every address space. What two parts of the oracle
+//! `finish` compares the whole of every address space, and every entry. What two parts of the oracle
 //! say differently is found there as well, and again before a difference in a
 //! translation is put down to the subject.
 
@@ -28,18 +29,20 @@ mod leaf;
 mod observer;
 mod registers;
 mod stored;
-mod walker;
 mod whole;
 mod writers;
 
 use crate::event::{Event, Record};
 use crate::ledger::{State, Work};
+use crate::model::registers::MAIR;
 use crate::model::{self, Model};
 use crate::operation::{AccessKind, Action, Machine, Operation, Outcome};
 use crate::protocol::{Discipline, InPlace};
+use crate::regime::{Registers, Walker};
 use crate::verdict::{Class, Finding};
 use crate::walk::{Access, Answer, FaultKind, Memory, Update, Why};
 
+pub use crate::regime::{HCR, hcr};
 use caches::Caches;
 use compare::Views;
 use dirty::Told;
@@ -47,18 +50,8 @@ use entries::Entries;
 use leaf::LeafFormat;
 pub use observer::Observer;
 use registers::{Names, Writes};
-use walker::Walker;
 use whole::View;
 use writers::Writers;
-
-/// `HCR_EL2`: RW, DC and VM. DC makes stage 1 normal, write-back and non-shareable,
-/// so that an answer's attributes show what stage 2 says.
-pub const HCR: u64 = 1 << 31 | 1 << 12 | 1;
-
-/// [`HCR`] as a machine has it: with FWB where FEAT_S2FWB is in use.
-pub fn hcr(machine: &Machine) -> u64 {
-    HCR | u64::from(machine.features.fwb) << 46
-}
 
 /// The number of the first operation, where the caller gives none.
 const FIRST_NUMBER: usize = 1;
@@ -106,13 +99,23 @@ fn control(model: &Model, machine: &Machine) -> u64 {
     configuration.map_or(0, |c| model::registers::control(&c, machine))
 }
 
+/// The walker with these registers, and those that every address space has alike.
+fn walker(machine: &Machine, control: u64, root: u64) -> Walker {
+    let registers = Registers {
+        control,
+        root,
+        attributes: MAIR,
+    };
+    Walker::new(machine, &registers)
+}
+
 impl Judge {
     /// Nothing has been executed on the machine.
     pub fn new(machine: Machine) -> Judge {
         let model = Model::new(&machine);
         let control = control(&model, &machine);
-        let walker = Walker::new(&machine, control, 0);
-        let observer = Observer::new(&machine, walker.format());
+        let walker = walker(&machine, control, 0);
+        let observer = Observer::new(&machine, walker);
         let writes = Writes::new(machine.regime, control, &observer.protocol, 0, None);
         Judge {
             machine,
@@ -134,8 +137,8 @@ impl Judge {
         self.machine = machine;
         self.model.reset(&machine);
         self.control = control(&self.model, &machine);
-        let walker = Walker::new(&machine, self.control, 0);
-        self.observer.reset(&machine, walker.format());
+        let walker = walker(&machine, self.control, 0);
+        self.observer.reset(&machine, walker);
         self.caches = Caches::new(&machine);
         self.vms.clear();
         self.writers.reset();
@@ -258,7 +261,7 @@ impl Judge {
 
     /// The walker with a VM's registers.
     fn walker(&self, base: u64) -> Walker {
-        Walker::new(&self.machine, self.control, base)
+        walker(&self.machine, self.control, base)
     }
 
     fn own_base(&self, vm: usize) -> Option<u64> {

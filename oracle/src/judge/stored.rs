@@ -6,7 +6,7 @@ use super::caches::{Caches, Stored};
 use super::leaf::{self, LeafFormat};
 use crate::ledger::{Live, Place, next_nonzero};
 use crate::model::Model;
-use crate::operation::{EntryContent, LeafContent, Operation};
+use crate::operation::{LeafContent, Operation};
 use crate::verdict::Finding;
 use crate::walk::Entry;
 
@@ -82,43 +82,57 @@ impl Check<'_> {
         pa: u64,
         caches: &mut Caches,
     ) -> Result<(), Finding> {
-        let bytes = self.model.entry_bytes(place.level);
-        let old = || match self.model.entry(place.vm, place.ipa) {
-            Some((level, EntryContent::Leaf(leaf))) => Some((level, leaf)),
-            _ => None,
-        };
         let stored = Stored {
             ipa: place.ipa,
-            bytes,
+            bytes: self.model.entry_bytes(place.level),
             leaf: self.format.content(descriptor, pa),
         };
-        let checked = self.format.check(descriptor);
-        let checked = checked.and_then(|()| self.young(descriptor, &stored, place.level, old));
-        let checked = checked.and_then(|()| {
-            let old = || old().map(|(_, leaf)| leaf);
-            caches.stored(self.operation, &stored, old)
+        let is_new = asks_for(self.operation, &stored) && !self.is_made_again(place, &stored);
+        let checked = self.format.check(descriptor).and_then(|()| {
+            // Parts of a block that is split, and what is made again, are what they were.
+            if is_new || matches!(self.operation, Operation::Link { .. }) {
+                leaf::check_young(descriptor)?;
+            }
+            let old = || self.old(place).map(|(_, leaf)| leaf);
+            caches.stored(self.operation, &stored, is_new, old)
         });
         checked.map_err(|finding| finding.at(place.vm, place.ipa, 0))
     }
 
-    /// G7: parts of a block that is split are what it was.
-    fn young(
-        &self,
-        descriptor: u64,
-        stored: &Stored,
-        level: i8,
-        old: impl Fn() -> Option<(i8, LeafContent)>,
-    ) -> Result<(), Finding> {
-        let makes = matches!(
-            self.operation,
-            Operation::Map { .. } | Operation::Link { .. }
-        );
-        if stored.leaf.young || !makes {
-            return Ok(());
-        }
-        match old() {
-            Some((block, leaf)) if block < level && !leaf.young => Ok(()),
-            _ => leaf::check_young(descriptor),
-        }
+    /// What the model maps from an IPA on before the operation, and the level of the leaf.
+    fn old(&self, place: Place) -> Option<(i8, LeafContent)> {
+        let Place { vm, ipa, .. } = place;
+        let covering = self.model.stretches_within(vm, ipa, ipa.saturating_add(1));
+        let covering = covering.first()?;
+        Some((covering.level, covering.content_at(ipa).leaf()?))
     }
+
+    /// O2: what stays of a contiguous group is made again, a leaf for a leaf.
+    fn is_made_again(&self, place: Place, stored: &Stored) -> bool {
+        let alike =
+            |(level, old): (i8, LeafContent)| level == place.level && old.maps_as(&stored.leaf);
+        self.format.may_be_contiguous() && self.old(place).is_some_and(alike)
+    }
+}
+
+/// Whether a leaf is what map was asked for, not a part of a block that it split.
+fn asks_for(operation: &Operation, stored: &Stored) -> bool {
+    let Operation::Map {
+        ipa,
+        pa,
+        size,
+        prot,
+        memory,
+        software,
+        ..
+    } = *operation
+    else {
+        return false;
+    };
+    let Some(offset) = stored.ipa.checked_sub(ipa).filter(|offset| *offset < size) else {
+        return false;
+    };
+    let leaf = &stored.leaf;
+    leaf.pa == pa.wrapping_add(offset)
+        && (leaf.prot, leaf.memory, leaf.software) == (prot, memory, software)
 }

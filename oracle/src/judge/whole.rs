@@ -7,12 +7,12 @@ use crate::ledger::{State, Tables};
 use crate::model::{Model, Run};
 use crate::operation::Machine;
 use crate::ranges::{Meaning, Range};
+use crate::regime::Walker;
 use crate::verdict::{Class, Finding, Reach, permissions, prot_word};
 use crate::walk::{FaultKind, Memory};
 
 use super::compare::{holds, reported, wrong_pa};
 use super::contradiction::Tree;
-use super::walker::Walker;
 
 /// The model's side of the comparison.
 #[derive(Clone, Copy)]

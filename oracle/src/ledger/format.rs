@@ -5,7 +5,7 @@
 
 use crate::descriptor::{ACCESS_FLAG, DIRTY};
 use crate::params::WalkParams;
-use crate::stage1::Stage1;
+use crate::regime::Walker;
 use crate::walk::{Entry, Stage2};
 
 /// The descriptors of one stage under one configuration.
@@ -24,11 +24,11 @@ impl From<Stage2> for Format {
     }
 }
 
-impl From<Stage1> for Format {
-    fn from(stage1: Stage1) -> Format {
+impl From<Walker> for Format {
+    fn from(walker: Walker) -> Format {
         Format {
-            params: stage1.params,
-            start_level: stage1.start_level(),
+            params: *walker.params(),
+            start_level: walker.start_level(),
         }
     }
 }

@@ -13,32 +13,6 @@ use crate::operation::{
     Refusal,
 };
 
-/// What map and build make of a range.
-#[derive(Clone, Copy)]
-struct Mapping {
-    ipa: u64,
-    pa: u64,
-    size: u64,
-    prot: Prot,
-    memory: MemoryType,
-    software: u8,
-    pages_only: bool,
-}
-
-impl Mapping {
-    /// G7: young, and clean.
-    fn leaf(&self) -> LeafContent {
-        LeafContent {
-            pa: self.pa,
-            prot: self.prot,
-            memory: self.memory,
-            software: self.software,
-            young: true,
-            dirty: false,
-        }
-    }
-}
-
 /// A range of an operation.
 #[derive(Clone, Copy)]
 struct Range {
@@ -83,16 +57,8 @@ impl Model {
                 software,
                 pages_only,
             } => {
-                let mapping = Mapping {
-                    ipa,
-                    pa,
-                    size,
-                    prot,
-                    memory,
-                    software,
-                    pages_only,
-                };
-                self.map(vm, &mapping, pages)
+                let leaf = fresh(pa, prot, memory, software);
+                self.map(vm, Range { ipa, size }, leaf, pages_only, pages)
             }
             Operation::Unmap { vm, ipa, size } => self.unmap(vm, Range { ipa, size }, pages),
             Operation::Range {
@@ -132,16 +98,8 @@ impl Model {
                 software,
                 pages_only,
             } => {
-                let mapping = Mapping {
-                    ipa,
-                    pa,
-                    size: 0,
-                    prot,
-                    memory,
-                    software,
-                    pages_only,
-                };
-                self.build(vm, &mapping, level, pages)
+                let leaf = fresh(pa, prot, memory, software);
+                self.build(vm, (ipa, level), leaf, pages_only, pages)
             }
             Operation::Link { vm } => self.link(vm),
             Operation::Discard { vm } => self.discard(vm),
@@ -215,25 +173,32 @@ impl Model {
         Ok(space)
     }
 
-    fn map(&mut self, vm: usize, mapping: &Mapping, pages: u32) -> Result<Outcome, Refusal> {
+    fn map(
+        &mut self,
+        vm: usize,
+        range: Range,
+        leaf: LeafContent,
+        pages_only: bool,
+        pages: u32,
+    ) -> Result<Outcome, Refusal> {
         let index = self.alive(vm)?;
-        let Mapping { ipa, pa, size, .. } = *mapping;
+        let Range { ipa, size } = range;
         self.effects.edges.add_range(ipa, size);
         let configuration = self.vms[index].space.configuration();
-        checks::range(configuration, ipa, Some(pa), size)?;
-        checks::output(configuration, pa, size)?;
+        checks::range(configuration, ipa, Some(leaf.pa), size)?;
+        checks::output(configuration, leaf.pa, size)?;
         let is_own = self.machine.regime.is_own();
         if is_own {
-            checks::own_attributes(mapping.prot, mapping.memory)?;
+            checks::own_attributes(leaf.prot, leaf.memory)?;
         } else {
-            checks::attributes(&self.machine, mapping.prot, mapping.memory)?;
-            checks::ownership(&self.machine, pa, size)?;
+            checks::attributes(&self.machine, leaf.prot, leaf.memory)?;
+            checks::ownership(&self.machine, leaf.pa, size)?;
         }
         let wanted = Wanted {
             ipa,
             bytes: size,
-            content: Content::Leaf(mapping.leaf()),
-            pages_only: mapping.pages_only,
+            content: Content::Leaf(leaf),
+            pages_only,
         };
         let space = &mut self.vms[index].space;
         if is_own {
@@ -361,8 +326,9 @@ impl Model {
     fn build(
         &mut self,
         vm: usize,
-        mapping: &Mapping,
-        level: i8,
+        (ipa, level): (u64, i8),
+        leaf: LeafContent,
+        pages_only: bool,
         pages: u32,
     ) -> Result<Outcome, Refusal> {
         let index = self.alive(vm)?;
@@ -373,23 +339,16 @@ impl Model {
         if !configuration.has_tables_below(level) {
             return Err(Refusal::BadLevel);
         }
-        let Mapping { ipa, pa, .. } = *mapping;
         let size = configuration.entry_bytes(level);
         self.effects.edges.add_range(ipa, size);
-        if !ipa.is_multiple_of(size) || !pa.is_multiple_of(size) {
+        if !ipa.is_multiple_of(size) || !leaf.pa.is_multiple_of(size) {
             return Err(Refusal::Misaligned);
         }
-        checks::space(&configuration, ipa, Some(pa), size)?;
-        checks::output(&configuration, pa, size)?;
-        checks::attributes(&self.machine, mapping.prot, mapping.memory)?;
-        checks::ownership(&self.machine, pa, size)?;
-        let built = Built::new(
-            &configuration,
-            ipa,
-            level,
-            mapping.leaf(),
-            mapping.pages_only,
-        );
+        checks::space(&configuration, ipa, Some(leaf.pa), size)?;
+        checks::output(&configuration, leaf.pa, size)?;
+        checks::attributes(&self.machine, leaf.prot, leaf.memory)?;
+        checks::ownership(&self.machine, leaf.pa, size)?;
+        let built = Built::new(&configuration, ipa, level, leaf, pages_only);
         if built.tables > u64::from(pages) {
             let need = built.need();
             return Ok(Outcome::NoPages { done: 0, need });
@@ -451,5 +410,17 @@ impl Model {
     pub(crate) fn entry(&self, vm: usize, ipa: u64) -> Option<(i8, EntryContent)> {
         let space = &self.vm(vm)?.space;
         (ipa < space.configuration().ipa_end()).then(|| space.entry(ipa))
+    }
+}
+
+/// G7: what map and build make is young, and clean.
+fn fresh(pa: u64, prot: Prot, memory: MemoryType, software: u8) -> LeafContent {
+    LeafContent {
+        pa,
+        prot,
+        memory,
+        software,
+        young: true,
+        dirty: false,
     }
 }

@@ -33,7 +33,7 @@ pub struct Stretch {
 
 impl LeafContent {
     /// Whether both map alike: everything but what hardware writes.
-    pub(super) fn maps_as(&self, other: &LeafContent) -> bool {
+    pub(crate) fn maps_as(&self, other: &LeafContent) -> bool {
         let LeafContent {
             pa,
             prot,

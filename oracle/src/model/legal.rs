@@ -477,6 +477,11 @@ impl Configuration {
         level >= self.start_level && (block || level == PAGE_LEVEL)
     }
 
+    /// Whether the tables have this level.
+    pub(super) fn has_level(&self, level: i8) -> bool {
+        (self.start_level..=PAGE_LEVEL).contains(&level)
+    }
+
     /// B1: whether an entry at `level` can lead to a table.
     pub(super) fn has_tables_below(&self, level: i8) -> bool {
         (self.start_level..PAGE_LEVEL).contains(&level)

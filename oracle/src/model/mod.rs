@@ -250,11 +250,13 @@ impl Model {
         space.map_or(&[], |space| &space.stretches[space.overlapping(from, to)])
     }
 
-    /// The bytes that an entry of a level of the tables covers; 0 where the machine's
-    /// configuration is illegal.
+    /// The bytes that an entry of a level of the tables covers; 0 for another level, and
+    /// where the machine's configuration is illegal.
     pub(crate) fn entry_bytes(&self, level: i8) -> u64 {
-        let bytes = |configuration: Configuration| configuration.entry_bytes(level);
-        self.configuration.map_or(0, bytes)
+        match self.configuration {
+            Ok(configuration) if configuration.has_level(level) => configuration.entry_bytes(level),
+            _ => 0,
+        }
     }
 
     /// H3: first IPA and bytes of each leaf that the last operation had to tell the dirty

@@ -1,12 +1,15 @@
-//! The order of stores, invalidations, barriers and cache maintenance, held against
-//! a TLB and walk cache as hostile as the architecture allows.
+//! The order of stores, exchanges, invalidations, barriers and cache maintenance, held
+//! against a TLB and walk cache as hostile as the architecture allows.
 //!
 //! Whatever was valid in a table that walkers could reach is in a TLB until an
-//! invalidation for its VMID that covers it is complete. `TLBI` operands are decoded
-//! as the architecture does, under the `VTTBR_EL2` that the CPU holds at that moment.
-//! Each CPU orders its own stores and completes its own invalidations and cleans; what
-//! is broadcast reaches all. It leaves out what orders CPUs among each other (locks).
-//! Invalidations and barriers that nothing needed are counted and are no fault.
+//! invalidation for its VMID that covers it is complete: by address or by range, with the
+//! TTL hint that the operand has, or of the whole VMID. A mark, which is invalid and not
+//! zero, is in none. `TLBI` operands are decoded as the architecture does, under the
+//! `VTTBR_EL2` that the CPU holds at that moment; in a regime of the hypervisor's own
+//! there is no VMID. Each CPU orders its own stores and completes its own invalidations
+//! and cleans; what is broadcast reaches all. It leaves out what orders CPUs among each
+//! other (locks). Invalidations and barriers that nothing needed are counted and are no
+//! fault.
 
 mod bbm;
 mod cpus;

@@ -92,7 +92,15 @@ impl<T: Addressed> Sorted<T> {
         let end = end.unwrap_or(self.items.len());
         let items = &self.items[first..end];
         let from = items.partition_point(|item| item.address() < start);
-        let count = items[from..].partition_point(|item| item.address() - start < bytes);
+        let rest = &items[from..];
+        let inside = |item: &T| item.address() - start < bytes;
+        // Mostly one or none: a search costs as much as the one for `from` did.
+        let near = rest.iter().take(4).take_while(|item| inside(item)).count();
+        let count = if near < 4 {
+            near
+        } else {
+            rest.partition_point(inside)
+        };
         first + from..first + from + count
     }
 }

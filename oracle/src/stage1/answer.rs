@@ -1,5 +1,6 @@
 //! What a walk of EL2's stage 1 ends in.
 
+use super::Access;
 use crate::descriptor::Unusable;
 use crate::walk::{self, Update, Why};
 
@@ -76,6 +77,45 @@ impl From<FaultKind> for walk::FaultKind {
             FaultKind::AccessFlag => walk::FaultKind::AccessFlag,
             FaultKind::Permission => walk::FaultKind::Permission,
             FaultKind::ExternalAbort => walk::FaultKind::ExternalAbort,
+        }
+    }
+}
+
+impl From<Answer> for walk::Answer {
+    /// In the words of stage 2: what EL2 may fetch, EL1 and EL0 may, and the guarded
+    /// page is not told.
+    fn from(answer: Answer) -> walk::Answer {
+        match answer {
+            Answer::Translation(translation) => walk::Answer::Translation(walk::Translation {
+                pa: translation.pa,
+                level: translation.level,
+                size: translation.size,
+                read: translation.read,
+                write: translation.write,
+                execute_el1: translation.execute,
+                execute_el0: translation.execute,
+                attributes: translation.attributes,
+                shareability: translation.shareability,
+                update: translation.update,
+            }),
+            Answer::Fault(fault) => walk::Answer::Fault(walk::Fault {
+                kind: fault.kind.into(),
+                level: fault.level,
+                permitted_update: fault.permitted_update,
+            }),
+            Answer::Unpredictable(why) => walk::Answer::Unpredictable(why),
+        }
+    }
+}
+
+impl From<walk::Access> for Access {
+    fn from(access: walk::Access) -> Access {
+        match access {
+            walk::Access::Read => Access::Read,
+            walk::Access::Write => Access::Write,
+            walk::Access::Execute { .. } => Access::Execute,
+            walk::Access::AtRead => Access::AtRead,
+            walk::Access::AtWrite => Access::AtWrite,
         }
     }
 }

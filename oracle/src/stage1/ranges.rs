@@ -7,7 +7,7 @@ use super::leaf::{Hierarchical, Permissions, UNTRANSLATED};
 use super::{FaultKind, Memory, Stage1, Why};
 use crate::descriptor::Unusable;
 use crate::params::{State, WalkParams};
-use crate::ranges::{BUDGET, BudgetExceeded, Regime, collect};
+use crate::ranges::{self, BUDGET, BudgetExceeded, Regime, collect};
 use crate::walk::Reported;
 
 /// A stretch of virtual address space.
@@ -142,6 +142,39 @@ impl Regime for Stage1 {
     #[inline]
     fn parts(range: &mut Range) -> (u64, &mut u64, Meaning) {
         (range.va, &mut range.bytes, range.meaning)
+    }
+}
+
+impl From<Range> for ranges::Range {
+    /// In the words of stage 2, as [`walk::Answer`](crate::walk::Answer) has them.
+    fn from(range: Range) -> ranges::Range {
+        ranges::Range {
+            ipa: range.va,
+            bytes: range.bytes,
+            meaning: match range.meaning {
+                Meaning::Mapped {
+                    pa,
+                    write,
+                    execute,
+                    attributes,
+                    shareability,
+                    ..
+                } => ranges::Meaning::Mapped {
+                    pa,
+                    read: true,
+                    write,
+                    execute_el1: execute,
+                    execute_el0: execute,
+                    attributes,
+                    shareability,
+                },
+                Meaning::Fault { kind, level } => ranges::Meaning::Fault {
+                    kind: kind.into(),
+                    level,
+                },
+                Meaning::Unpredictable(why) => ranges::Meaning::Unpredictable(why),
+            },
+        }
     }
 }
 

@@ -4,11 +4,23 @@ use super::leaf::{Hierarchical, Permissions, READ_ONLY, UNTRANSLATED};
 use super::{Access, Answer, Entry, Fault, FaultKind, Memory, Stage1, Translation, Update, Why};
 use crate::descriptor::{ACCESS_FLAG, Unusable};
 use crate::params::Early;
-use crate::walk::Reported;
+use crate::walk::{Decision, Reported, Step};
 
 impl Stage1 {
     /// Translates one access: AArch64.S1Translate, AArch64.S1Walk.
     pub fn translate<M: Memory + ?Sized>(&self, memory: &M, va: u64, access: Access) -> Answer {
+        self.walk(memory, va, access, |_| ())
+    }
+
+    /// The same. `observe` gets each step as it is decided.
+    #[inline]
+    pub(super) fn walk<M: Memory + ?Sized>(
+        &self,
+        memory: &M,
+        va: u64,
+        access: Access,
+        mut observe: impl FnMut(Step<Answer>),
+    ) -> Answer {
         let va = self.without_tag(va, access);
         if let Some(early) = self.state.before_lookup(va, self.params.input_bits) {
             return self.early(early, va);
@@ -19,29 +31,47 @@ impl Stage1 {
         let mut above = Hierarchical::default();
         // It ends: there is no table at the final level.
         loop {
-            let Some(descriptor) = self.fetch(memory, at) else {
-                return Answer::unusable(Unusable::ExternalAbort, level);
-            };
-            match self.params.entry(level, descriptor) {
-                Entry::Invalid => return Answer::fault(FaultKind::Translation, level),
-                Entry::Table { next } if self.params.is_oversize(next) => {
-                    return Answer::unusable(Unusable::AddressSize, level);
-                }
-                Entry::Table { next } => {
-                    above = self.below(above, descriptor);
-                    level += 1;
-                    at = self.params.entry_address(level, next, va);
-                }
-                Entry::Leaf { pa } => {
+            let descriptor = self.fetch(memory, at);
+            let decision = match descriptor {
+                None => Decision::End(Answer::unusable(Unusable::ExternalAbort, level)),
+                Some(descriptor) => {
                     let place = Place {
                         level,
                         at,
                         descriptor,
                         above,
                     };
-                    return self.finish(place, pa, va, access);
+                    self.decide(place, va, access)
+                }
+            };
+            observe(Step {
+                level,
+                at,
+                descriptor,
+                decision,
+            });
+            match decision {
+                Decision::End(answer) => return answer,
+                Decision::Table { next } => {
+                    above = descriptor.map_or(above, |table| self.below(above, table));
+                    level += 1;
+                    at = self.params.entry_address(level, next, va);
                 }
             }
+        }
+    }
+
+    /// One turn of the loop in AArch64.S1Walk.
+    #[inline]
+    fn decide(&self, place: Place, va: u64, access: Access) -> Decision<Answer> {
+        let level = place.level;
+        match self.params.entry(level, place.descriptor) {
+            Entry::Invalid => Decision::End(Answer::fault(FaultKind::Translation, level)),
+            Entry::Table { next } if self.params.is_oversize(next) => {
+                Decision::End(Answer::unusable(Unusable::AddressSize, level))
+            }
+            Entry::Table { next } => Decision::Table { next },
+            Entry::Leaf { pa } => Decision::End(self.finish(place, pa, va, access)),
         }
     }
 

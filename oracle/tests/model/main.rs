@@ -6,6 +6,7 @@ mod entries;
 mod legal;
 mod map;
 mod naive;
+mod own;
 mod random;
 mod registers;
 mod shape;

@@ -1,0 +1,4 @@
+//! The walker of each regime, in the common words.
+
+mod support;
+mod walker;
