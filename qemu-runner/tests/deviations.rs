@@ -53,6 +53,12 @@ map a ipa=0x200000 pa=0x50200000 size=16K prot=rw- mem=normal
 access a ipa=0x200000 read
 ";
 
+const EL2_PAR_SHAREABILITY: &str = "\
+machine regime=el2 ipa=39
+map a ipa=0x200000 pa=0x9000000 size=4K prot=rw- mem=device
+access a ipa=0x200000 read
+";
+
 /// Whether the machine differs from what is predicted for this version; `None` where it
 /// is not asked.
 fn differs(text: &str, qemu: &Qemu, image: &Image, version: Version) -> Option<bool> {
@@ -76,10 +82,11 @@ fn differs(text: &str, qemu: &Qemu, image: &Image, version: Version) -> Option<b
 fn each_deviation_is_needed_and_is_enough() {
     let qemu = Qemu::find(TIMEOUT).unwrap();
     let image = Image::open(&build::image().unwrap()).unwrap();
-    let shown: [(&Deviation, &str); 5] = [
+    let shown: [(&Deviation, &str); 6] = [
         (&deviations::AT_SETS_DIRTY, AT_SETS_DIRTY),
         (&deviations::FWB_DEVICE_TYPE, FWB_DEVICE_TYPE),
         (&deviations::FWB_SHAREABILITY, FWB_SHAREABILITY),
+        (&deviations::EL2_PAR_SHAREABILITY, EL2_PAR_SHAREABILITY),
         (&deviations::LEVEL_MINUS_1, LEVEL_MINUS_1),
         (&deviations::LEVEL_0_OF_16K, LEVEL_0_OF_16K),
     ];

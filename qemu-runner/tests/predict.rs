@@ -114,3 +114,34 @@ fn attributes_with_fwb_are_those_that_the_emulator_reports() {
     // Stage 1's Device stays with what is Non-cacheable at stage 2.
     assert_eq!(reported("nc", OLDEST), (0x00, 2));
 }
+
+#[test]
+fn shareability_at_el2_is_the_one_that_the_emulator_reports() {
+    let reported = |memory, version| {
+        let text = format!(
+            "machine regime=el2 ipa=39\n\
+             map a ipa=0x0 pa=0x50000000 size=4K prot=rw- mem={memory}\naccess a ipa=0x0 read\n"
+        );
+        match predicted(&run(&text, version)).at {
+            Answer::Translation(found) => found.shareability,
+            answer => panic!("{answer:?}"),
+        }
+    };
+    assert_eq!((reported("nc", OLDEST), reported("nc", PERFECT)), (3, 2));
+    assert_eq!(
+        (reported("device", OLDEST), reported("device", PERFECT)),
+        (0, 2)
+    );
+    assert_eq!(
+        (reported("normal", OLDEST), reported("normal", PERFECT)),
+        (3, 3)
+    );
+}
+
+#[test]
+fn a_probe_at_el2_needs_the_image_to_be_mapped() {
+    let text = "machine regime=el2 ipa=39\nunmap a ipa=0x40000000 size=2M\naccess a ipa=0x0 read\n";
+    let run = run(text, OLDEST);
+    assert_eq!(run.plan.probes[1].method, Method::None);
+    assert_eq!(run.plan.reasons[&Reason::ImageUnmapped], 1);
+}
