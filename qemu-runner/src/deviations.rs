@@ -58,6 +58,14 @@ pub const FWB_SHAREABILITY: Deviation = Deviation {
     fixed: Some(Version { major: 8, minor: 2 }),
 };
 
+/// `AT S1E2*` reports the shareability that the descriptor, or `TCR_EL2.SH0`, states.
+pub const EL2_PAR_SHAREABILITY: Deviation = Deviation {
+    name: "el2-par-shareability",
+    what: "AT S1E2* on Device or Non-cacheable memory reports the SH field, not Outer Shareable",
+    first: OLDEST,
+    fixed: Some(Version { major: 8, minor: 2 }),
+};
+
 /// Stage-2 configurations of VTCR_EL2.DS that give a Translation fault at level 0.
 pub const LEVEL_MINUS_1: Deviation = Deviation {
     name: "level-minus-1",

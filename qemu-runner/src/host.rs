@@ -8,8 +8,8 @@
 
 mod prediction;
 
-use prediction::Guest;
 pub use prediction::Prediction;
+use prediction::{Guest, Own};
 
 use crate::plan::Plan;
 use crate::qemu::Version;
@@ -142,12 +142,12 @@ impl Running<'_> {
         ipa: u64,
         kind: AccessKind,
     ) -> (Option<Prediction>, Probe) {
-        let Emulated {
-            description,
-            version,
-        } = self.emulated;
+        let version = self.emulated.version;
         let predicted = match self.machine.regime {
-            Regime::El2 => Prediction::of_el2(session.memory(), description, registers, ipa, kind),
+            Regime::El2 => {
+                let own = Own::new(&self.machine, self.emulated, registers);
+                own.map(|own| own.predict(session.memory(), ipa, kind))
+            }
             _ => {
                 let registers = session.registers(vm);
                 registers.map(|registers| {

@@ -13,7 +13,8 @@
 //! - `input`, `runner`, `report`, `json`, `output`: files in, judgements, text or
 //!   JSON out.
 //!
-//! Left out: several CPUs, fuzzing on the machine, gdb, and EL2's own regime.
+//! Left out: several CPUs, fuzzing on the machine, gdb, and tables of a hypervisor in
+//! AArch32, which run on the host only.
 
 #![deny(
     clippy::print_stdout,

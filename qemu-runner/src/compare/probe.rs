@@ -381,4 +381,39 @@ mod tests {
         };
         assert_eq!(names(&probe.compare_translation(&wrong)), ["PAR_EL1.ATTR"]);
     }
+
+    #[test]
+    fn el2s_own_abort_has_its_own_class_and_no_ipa() {
+        let prediction = Prediction {
+            is_el2: true,
+            ..prediction(fault(FaultKind::Translation, 2))
+        };
+        let probe = Probe {
+            ipa: IPA,
+            kind: AccessKind::Read,
+            prediction: &prediction,
+            loaded: None,
+        };
+        let right = StepReply {
+            esr: 0x25 << 26 | 0b00_0110,
+            far: IPA,
+            ..reply(Answer::Stage2Abort)
+        };
+        assert_eq!(names(&probe.compare_access(&right)), [""; 0]);
+        let of_guest = StepReply {
+            esr: 0x24 << 26 | 0b00_0110,
+            ..right
+        };
+        assert_eq!(names(&probe.compare_access(&of_guest)), ["ESR.EC"]);
+        let by_at = StepReply {
+            par: 0b00_0110 << 1 | 1,
+            ..reply(Answer::Translated)
+        };
+        assert_eq!(names(&probe.compare_translation(&by_at)), [""; 0]);
+        let of_stage2 = StepReply {
+            par: by_at.par | 1 << 9,
+            ..by_at
+        };
+        assert_eq!(names(&probe.compare_translation(&of_stage2)), ["PAR_EL1.S"]);
+    }
 }

@@ -3,13 +3,13 @@
 
 use super::{Emulated, Registers};
 use crate::cpu;
-use crate::deviations::{AT_SETS_DIRTY, FWB_DEVICE_TYPE, FWB_SHAREABILITY};
+use crate::deviations::{AT_SETS_DIRTY, EL2_PAR_SHAREABILITY, FWB_DEVICE_TYPE, FWB_SHAREABILITY};
 use crate::qemu::Version;
 use fuzz::host::Memory;
-use ops::mailbox::{Description, Method};
+use ops::mailbox::Method;
 use ops::{AccessKind, HYPERVISOR, Machine};
 use oracle::stage1::{self, Stage1};
-use oracle::walk::{self, Access, Answer, Stage2, Translation, Update};
+use oracle::walk::{self, Access, Answer, Entry, Stage2, Translation, Update};
 
 /// `HCR_EL2.VM` and `HCR_EL2.RW`, as the image sets them for its guest.
 const HCR: u64 = 1 | 1 << 31;
@@ -40,37 +40,6 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// An access at EL2 on its own tables; `None` before these are selected.
-    pub(super) fn of_el2(
-        memory: &Memory,
-        description: &Description,
-        registers: &Registers,
-        va: u64,
-        kind: AccessKind,
-    ) -> Option<Prediction> {
-        let registers = stage1::Registers {
-            tcr: registers.control?,
-            ttbr0: registers.base?,
-            mair: registers.mair?,
-            sctlr: SCTLR,
-        };
-        let stage1 = Stage1::new(cpu::stage1_features(description), registers);
-        let (access, at) = match kind {
-            AccessKind::Read => (stage1::Access::Read, stage1::Access::AtRead),
-            AccessKind::Write => (stage1::Access::Write, stage1::Access::AtWrite),
-            AccessKind::Execute => (stage1::Access::Execute, stage1::Access::AtRead),
-        };
-        let answer = |access| in_words_of_walk(stage1.translate(memory, va, access));
-        Some(Prediction {
-            is_el2: true,
-            access: answer(access),
-            at: answer(at),
-            walk: Vec::new(),
-            code_ready: has_image(&stage1, memory),
-            code_update: None,
-        })
-    }
-
     /// What hardware writes to the tables where the machine is asked in this way, in this
     /// order.
     pub(super) fn updates(
@@ -92,15 +61,95 @@ impl Prediction {
     }
 }
 
-/// Whether these tables map the image's code to itself.
-fn has_image(stage1: &Stage1, memory: &Memory) -> bool {
-    let mut pages = (0..CODE_BYTES)
-        .step_by(PAGE_STEP)
-        .map(|offset| HYPERVISOR.base + offset);
-    pages.all(|page| {
-        let answer = stage1.translate(memory, page, stage1::Access::Execute);
-        matches!(answer, stage1::Answer::Translation(translation) if translation.pa == page)
-    })
+/// EL2's own tables, and what its accesses come to.
+pub(super) struct Own<'a> {
+    machine: &'a Machine,
+    version: Version,
+    tcr: u64,
+    stage1: Stage1,
+}
+
+impl Own<'_> {
+    /// The tables that these registers select; `None` before there are any.
+    pub(super) fn new<'a>(
+        machine: &'a Machine,
+        emulated: Emulated<'_>,
+        registers: &Registers,
+    ) -> Option<Own<'a>> {
+        let registers = stage1::Registers {
+            tcr: registers.control?,
+            ttbr0: registers.base?,
+            mair: registers.mair?,
+            sctlr: SCTLR,
+        };
+        let features = cpu::stage1_features(emulated.description);
+        Some(Own {
+            machine,
+            version: emulated.version,
+            tcr: registers.tcr,
+            stage1: Stage1::new(features, registers),
+        })
+    }
+
+    pub(super) fn predict(&self, memory: &Memory, va: u64, kind: AccessKind) -> Prediction {
+        let (access, at) = match kind {
+            AccessKind::Read => (stage1::Access::Read, stage1::Access::AtRead),
+            AccessKind::Write => (stage1::Access::Write, stage1::Access::AtWrite),
+            AccessKind::Execute => (stage1::Access::Execute, stage1::Access::AtRead),
+        };
+        let answer = |access| in_words_of_walk(self.stage1.translate(memory, va, access));
+        Prediction {
+            is_el2: true,
+            access: answer(access),
+            at: self.as_reported(answer(at), memory, va),
+            walk: Vec::new(),
+            code_ready: self.has_image(memory),
+            code_update: None,
+        }
+    }
+
+    /// Whether the tables map the image's code to itself.
+    fn has_image(&self, memory: &Memory) -> bool {
+        let offsets = (0..CODE_BYTES).step_by(PAGE_STEP);
+        let mut pages = offsets.map(|offset| HYPERVISOR.base + offset);
+        pages.all(|page| {
+            let answer = self.stage1.translate(memory, page, stage1::Access::Execute);
+            matches!(answer, stage1::Answer::Translation(translation) if translation.pa == page)
+        })
+    }
+
+    /// The answer as this emulator reports it.
+    fn as_reported(&self, mut at: Answer, memory: &Memory, va: u64) -> Answer {
+        if let Answer::Translation(translation) = &mut at
+            && EL2_PAR_SHAREABILITY.applies(self.version)
+            && let Some(descriptor) = self.leaf(memory, va)
+        {
+            let (sh, sh0) = (descriptor >> 8 & 3, self.tcr >> 12 & 3);
+            translation.shareability = byte(if self.machine.ds { sh0 } else { sh });
+        }
+        at
+    }
+
+    /// The descriptor of the leaf that maps an address.
+    fn leaf(&self, memory: &Memory, va: u64) -> Option<u64> {
+        let index = |level| va.checked_div(self.stage1.entry_bytes(level));
+        let mut level = self.stage1.start_level()?;
+        let (root, _) = self.stage1.root()?;
+        // Addresses in tables have 52 bits, and `va` was translated: no sum overflows.
+        let mut at = root + index(level)? * 8;
+        loop {
+            let descriptor = memory.peek(at)?;
+            match self.stage1.entry(level, descriptor) {
+                Entry::Invalid => return None,
+                Entry::Leaf { .. } => return Some(descriptor),
+                Entry::Table { next } => {
+                    level += 1;
+                    let entries = u64::from(self.stage1.entries_per_table());
+                    at = next + index(level)? % entries * 8;
+                }
+            }
+        }
+    }
 }
 
 /// EL2's answer in the form that Stage-2's have. Whatever it is, it has one stage.
