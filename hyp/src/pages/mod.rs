@@ -20,7 +20,8 @@ pub trait PageSource {
     fn page_bytes(&self) -> u64;
 
     /// Lends `1 << order` pages in a row, aligned to their total size and below
-    /// 2^48, with arbitrary contents and no references. `None` changes nothing.
+    /// what tables that are made of them can name (2^48, or 2^52 in the 52-bit formats),
+    /// with arbitrary contents and no references. `None` changes nothing.
     fn allocate(&self, order: u8) -> Option<Pa>;
 
     /// Takes back what one `allocate` lent, whatever references are left.

@@ -51,7 +51,7 @@ impl Default for PageInfo {
 pub enum PoolError {
     /// The base is not a multiple of the page size.
     Misaligned(Pa),
-    /// The pool has no page, more than can be numbered, or ends past 2^48.
+    /// The pool has no page, more than can be numbered, or ends past 2^52.
     Size(usize),
 }
 
@@ -85,7 +85,7 @@ impl<'a> Pool<'a> {
         let end = u64::from(pages)
             .checked_mul(1 << page_shift)
             .and_then(|b| base.checked_add(b));
-        if pages == 0 || pages == NONE || end.is_none_or(|end| end.raw() > 1 << 48) {
+        if pages == 0 || pages == NONE || end.is_none_or(|end| end.raw() > 1 << 52) {
             return Err(size);
         }
         let pool = Pool {

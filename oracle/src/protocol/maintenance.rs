@@ -90,8 +90,8 @@ impl Maintenance {
         self.all.clear();
     }
 
-    /// One event. `table` says whether an address belongs to table memory, which is not
-    /// looked at here.
+    /// One event. `table` says whether an address belongs to table memory, whose cleaning
+    /// for walkers is not looked at here.
     pub(crate) fn event(&mut self, record: &Record, table: impl Fn(u64) -> bool) {
         let by = record.cpu;
         match record.event {
@@ -99,7 +99,7 @@ impl Maintenance {
                 operation,
                 at,
                 bytes,
-            } if !table(at) => {
+            } if operation != CacheOperation::Cvac || !table(at) => {
                 let end = at.saturating_add(bytes).checked_next_multiple_of(LINE);
                 let lines = at & !(LINE - 1)..end.unwrap_or(u64::MAX);
                 self.all.add(lines.clone());

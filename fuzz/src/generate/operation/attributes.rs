@@ -1,7 +1,7 @@
 //! Permissions, memory types, and what software writes into entries.
 
 use arbitrary::{Result, Unstructured};
-use ops::{Execute, MemoryType, Prot, Regime};
+use ops::{Execute, MemoryType, Prot};
 
 use super::super::scene::Scene;
 use super::super::weighted;
@@ -76,8 +76,6 @@ fn some(u: &mut Unstructured<'_>, scene: &Scene) -> Result<Prot> {
     }
     let one_el = *u.choose(&[Execute::El1, Execute::El0])?;
     Ok(Prot {
-        // In AArch32 nothing is fetched that may not be read.
-        read: prot.read || scene.machine.regime == Regime::Aarch32,
         execute: if per_el { one_el } else { prot.execute },
         ..prot
     })

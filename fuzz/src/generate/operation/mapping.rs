@@ -1,7 +1,7 @@
 //! Operations that map, and how much they may write.
 
 use arbitrary::{Result, Unstructured};
-use ops::{Execute, Machine, Operation, Vm, Window};
+use ops::{Operation, Vm};
 
 use super::super::place;
 use super::super::scene::{Range, Scene, Target};
@@ -140,20 +140,6 @@ pub(super) fn build(u: &mut Unstructured<'_>, scene: &Scene, vm: Vm) -> Result<O
     })
 }
 
-/// A hypervisor's own tables do not make the pool executable: caches are maintained there
-/// for walkers (G5), and nobody says for fetches.
-fn without_fetches_of_tables(machine: &Machine, operation: &mut Operation) {
-    if let Operation::Map { pa, size, prot, .. } = operation {
-        let target = Window {
-            base: *pa,
-            bytes: *size,
-        };
-        if machine.regime.is_own() && target.overlaps(machine.pool_window()) {
-            prot.execute = Execute::Never;
-        }
-    }
-}
-
 /// The operation, or what is left of one that would write too many leaves: a map gets
 /// blocks where it had pages, its PA moved to where blocks fit, or else only a few
 /// pages; an annotation gets shorter. Ranges that leave the IPA space are refused
@@ -165,7 +151,6 @@ pub(crate) fn affordable(
 ) -> Result<Operation> {
     let most = weighted(u, &LEAVES)?;
     let shape = &scene.shape;
-    without_fetches_of_tables(&scene.machine, &mut operation);
     let is_within = |ipa: u64, size: u64| {
         let end = ipa.checked_add(size);
         end.is_some_and(|end| end <= shape.space())
