@@ -20,9 +20,8 @@ pub trait PageSource {
     fn page_bytes(&self) -> u64;
 
     /// Lends `1 << order` pages in a row, aligned to their total size and below the
-    /// output size of the tables that are made of them (`Shape::pa_limit`), which only
-    /// the root's are checked for; with arbitrary contents and no references. `None`
-    /// changes nothing.
+    /// output size of the tables that are made of them (`Shape::pa_limit`; checked for a
+    /// root alone), with arbitrary contents and no references. `None` changes nothing.
     fn allocate(&self, order: u8) -> Option<Pa>;
 
     /// Takes back what one `allocate` lent, whatever references are left.
