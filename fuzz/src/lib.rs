@@ -1,6 +1,6 @@
 //! Sequences, and everything that makes, runs and compares them on the host.
 //!
-//! The fuzz targets are a dozen lines each and call into here; no line of this
+//! The fuzz targets are a few lines each and call into here; no line of this
 //! library names libFuzzer, so that a command line or another fuzzer uses the
 //! same code.
 

@@ -44,7 +44,8 @@ pub struct Cpu<'a, P, S> {
 }
 
 impl<'a, P: Platform, S: PageSource> Cpu<'a, P, S> {
-    /// The context of a CPU with an empty page cache. `VTTBR_EL2` must hold 0.
+    /// The context of a CPU with an empty page cache. `VTTBR_EL2` must hold 0; of
+    /// `VTCR_EL2` and EL2's own registers nothing is assumed.
     #[must_use]
     pub const fn new(platform: &'a P, pages: &'a S) -> Cpu<'a, P, S> {
         Cpu {

@@ -17,8 +17,9 @@
 //! - `stage2`: the operations on guests' tables;
 //! - `el2`: those on EL2's own.
 //!
-//! A hypervisor in AArch32 has the same, by `geometry::ExecutionState`. Left out so
-//! far: several CPUs in one address space at the same time.
+//! A hypervisor in AArch32 has the same, by `geometry::ExecutionState`. Several CPUs
+//! may work on one address space, one after the other by its lock. Left out: taking an
+//! address space that goes (`free`, `destroy`) out of other CPUs' registers.
 
 #![no_std]
 

@@ -257,13 +257,15 @@ fn memory_that_becomes_executable_is_cleaned_and_fetched_anew() {
     };
     on(false, false, &[clean, ISH, fetch, ISH]).unwrap();
     on(false, true, &[clean, ISH]).unwrap();
-    on(true, false, &[fetch, ISH]).unwrap();
+    on(true, false, &[ISH, fetch, ISH]).unwrap();
     on(true, true, &[]).unwrap();
     for missing in [&[][..], &[clean, ISH], &[fetch, ISH], &[clean, fetch, ISH]] {
         assert_found(on(false, false, missing), Class::Cache, "K2");
     }
     assert_found(on(false, true, &[clean]), Class::Cache, "K2");
-    assert_found(on(true, false, &[fetch]), Class::Cache, "K2");
+    for missing in [&[fetch, ISH][..], &[ISH, fetch]] {
+        assert_found(on(true, false, missing), Class::Cache, "K2");
+    }
 }
 
 #[test]

@@ -21,7 +21,8 @@ pub struct Configuration {
     pub state: ExecutionState,
     /// Translation granule.
     pub granule: Granule,
-    /// Size of EL2's address space in bits.
+    /// Size of EL2's address space in bits. More than 48 with the 64K granule need
+    /// FEAT_LVA, which is taken to come with a `pa_bits` of 52 (contract, E1).
     pub va_bits: u8,
     /// Physical address size of the machine in bits, as PARange states it.
     pub pa_bits: u8,

@@ -6,12 +6,12 @@
 pub struct Features {
     /// FEAT_LPA2 for the 4K granule: 52-bit addresses in descriptors and level
     /// -1. `ID_AA64MMFR0_EL1.TGran4_2` is 0b0011, or it is 0b0000 and `TGran4` is
-    /// 0b0001.
+    /// 0b0001. For EL2's own stage 1, `TGran4` is 0b0001.
     pub lpa2_4k: bool,
     /// FEAT_LPA2 for the 16K granule. `ID_AA64MMFR0_EL1.TGran16_2` is 0b0011, or
-    /// it is 0b0000 and `TGran16` is 0b0010.
+    /// it is 0b0000 and `TGran16` is 0b0010. For EL2's own stage 1, `TGran16` is 0b0010.
     pub lpa2_16k: bool,
-    /// FEAT_TTST: IPA sizes below 25 bits. `ID_AA64MMFR2_EL1.ST` is 0b0001.
+    /// FEAT_TTST: address spaces below 25 bits. `ID_AA64MMFR2_EL1.ST` is 0b0001.
     pub ttst: bool,
     /// FEAT_XNX: execute-never for EL1 and EL0 apart.
     /// `ID_AA64MMFR1_EL1.XNX` is 0b0001.

@@ -3,8 +3,9 @@
 //! say so. Everything is computed; nothing is looked up per configuration.
 //!
 //! `Shape` is what tables of any regime have, and all that the walker knows;
-//! `Geometry` is a guest's Stage-2, and `el2::Geometry` EL2's own stage 1. Left out: D128, stage 2 permission
-//! indirection, and IPA sizes that only a guest with an AArch32 EL1 may have.
+//! `Geometry` is a guest's Stage-2, and `el2::Geometry` EL2's own stage 1. Left out:
+//! D128, stage 2 permission indirection, and IPA sizes that only a guest with an
+//! AArch32 EL1 may have.
 
 mod features;
 mod granule;

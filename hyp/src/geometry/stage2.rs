@@ -38,7 +38,8 @@ pub struct Configuration {
     pub start_level: Option<i8>,
     /// The 52-bit descriptor format of the 4K and 16K granules (`VTCR_EL2.DS`).
     pub ds: bool,
-    /// Whether leaves that lie together carry the contiguous hint.
+    /// Whether leaves that lie together carry the contiguous hint; of no effect with
+    /// `Features::haf` (contract, O3).
     pub contiguous: bool,
     /// Whether walks snoop the data caches of this CPU.
     pub coherent_walks: bool,
@@ -119,7 +120,8 @@ impl Geometry {
         self.shape.granule()
     }
 
-    /// Whether leaves that lie together carry the contiguous hint.
+    /// Whether the configuration asks for the contiguous hint, which leaves have only
+    /// without `Features::haf` (O3).
     #[inline]
     #[must_use]
     pub const fn contiguous(&self) -> bool {

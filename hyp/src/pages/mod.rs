@@ -19,21 +19,22 @@ pub trait PageSource {
     /// Size of a page in bytes: the granule of the tables that are made of them.
     fn page_bytes(&self) -> u64;
 
-    /// Lends `1 << order` pages in a row, aligned to their total size and below
-    /// what tables that are made of them can name (2^48, or 2^52 in the 52-bit formats),
-    /// with arbitrary contents and no references. `None` changes nothing.
+    /// Lends `1 << order` pages in a row, aligned to their total size and below the
+    /// output size of the tables that are made of them (`Shape::pa_limit`; checked for a
+    /// root alone), with arbitrary contents and no references. `None` changes nothing.
     fn allocate(&self, order: u8) -> Option<Pa>;
 
     /// Takes back what one `allocate` lent, whatever references are left.
     fn release(&self, first: Pa, order: u8);
 
-    /// Counts `count` more valid entries in the table of this page.
+    /// Counts `count` more entries in the table of this page that are valid or hold a
+    /// mark (contract, G9).
     fn add_references(&self, page: Pa, count: u16);
 
-    /// Counts `count` fewer valid entries.
+    /// Counts `count` fewer of them.
     fn drop_references(&self, page: Pa, count: u16);
 
-    /// Valid entries in the table of this page.
+    /// Entries in the table of this page that are valid or hold a mark.
     fn references(&self, page: Pa) -> u16;
 
     /// The page that follows this one in the list that holds it.

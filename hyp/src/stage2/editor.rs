@@ -83,7 +83,7 @@ impl<'e, 'c, P: Platform, S: PageSource> Editor<'e, 'c, P, S> {
         self.stored = true;
     }
 
-    /// Counts entries of a table that were stored by `Space::make`, and cleans the
+    /// Counts entries of a table that were stored by `Tables::make`, and cleans the
     /// part of the table that they are in.
     pub(super) fn made(&mut self, run: &Run, part: u16, count: u16) {
         if count > 0 {

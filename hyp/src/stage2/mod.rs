@@ -8,7 +8,8 @@
 //! Creation and the end are here, the operations on the tables in the files beside:
 //! `map`, `annotate` (over `fill`), `unmap`, `split`, `coalesce`, `protect`, `soften`,
 //! `young` (over `change`), `cache`, `leaf` and `build`. How entries change is
-//! `editor`'s, and what has to be invalidated then `invalidate`'s.
+//! `editor`'s, of a contiguous group `contiguous`'s, and what has to be invalidated then
+//! `invalidate`'s. Preconditions are in `check`.
 
 mod annotate;
 mod build;

@@ -37,6 +37,14 @@ pub(crate) fn plain() -> Configuration {
     configuration(Granule::K4, 39, 40)
 }
 
+/// The same with walks that do not snoop the data caches.
+pub(crate) fn incoherent() -> Configuration {
+    Configuration {
+        coherent_walks: false,
+        ..plain()
+    }
+}
+
 pub(crate) fn with_lpa2(granule: Granule, va_bits: u8, pa_bits: u8) -> Configuration {
     Configuration {
         ds: true,

@@ -1,6 +1,8 @@
 //! Map: what it executes, what it skips, refuses, and leaves when pages run out.
 
-use crate::bench::{BLOCK, PAGE, RX, instructions, level, mapping, plain, shapes, with_el2};
+use crate::bench::{
+    BLOCK, PAGE, RX, incoherent, instructions, level, mapping, plain, shapes, with_el2,
+};
 use crate::support::{RO, RW};
 use hyp::addr::{Pa, Va};
 use hyp::descriptor::MemoryType;
@@ -213,11 +215,7 @@ fn what_is_mapped_as_asked_for_is_skipped_whatever_its_level() {
 
 #[test]
 fn new_tables_are_in_memory_before_they_are_linked_for_a_walker_that_is_not_coherent() {
-    let incoherent = Configuration {
-        coherent_walks: false,
-        ..plain()
-    };
-    with_el2(&incoherent, 10, |bench, cpu| {
+    with_el2(&incoherent(), 10, |bench, cpu| {
         bench
             .el2
             .map(cpu, &mapping(0, 0x5000_0000, PAGE, RW))

@@ -1,6 +1,8 @@
 //! Unmap and free.
 
-use crate::bench::{BLOCK, PAGE, ROOT, RX, instructions, mapping, memory, plain, shapes, with_el2};
+use crate::bench::{
+    BLOCK, PAGE, ROOT, RX, incoherent, instructions, mapping, memory, plain, shapes, with_el2,
+};
 use crate::support::RW;
 use hyp::addr::{Pa, Va};
 use hyp::el2::{Configuration, MapError, Mapping, UnmapError};
@@ -145,11 +147,7 @@ fn tables_that_are_not_loaded_are_freed_without_a_register() {
 
 #[test]
 fn broken_entries_are_in_memory_before_they_are_invalidated() {
-    let incoherent = Configuration {
-        coherent_walks: false,
-        ..plain()
-    };
-    with_el2(&incoherent, 10, |bench, cpu| {
+    with_el2(&incoherent(), 10, |bench, cpu| {
         bench
             .el2
             .map(cpu, &mapping(0, 0x5000_0000, 2 * PAGE, RW))
@@ -225,11 +223,7 @@ fn free_invalidates_everything_even_where_nothing_is_mapped() {
 
 #[test]
 fn the_entry_of_an_emptied_table_is_in_memory_before_it_is_invalidated() {
-    let incoherent = Configuration {
-        coherent_walks: false,
-        ..plain()
-    };
-    with_el2(&incoherent, 10, |bench, cpu| {
+    with_el2(&incoherent(), 10, |bench, cpu| {
         bench
             .el2
             .map(cpu, &mapping(0, 0x5000_0000, PAGE, RW))

@@ -72,7 +72,9 @@ pub(crate) struct Maintenance {
     fetches: Option<(u8, Ranges)>,
     /// What was cleaned before a complete invalidation of instruction caches.
     fetched: Ranges,
-    /// An invalidation of instruction caches is complete.
+    /// A barrier has made the stores from before the operation visible.
+    waited: bool,
+    /// An invalidation of instruction caches behind such a barrier is complete.
     invalidated: bool,
     /// All that was maintained, complete or not.
     all: Ranges,
@@ -83,6 +85,7 @@ impl Maintenance {
     pub(crate) fn begin(&mut self) {
         self.open.clear();
         self.fetches = None;
+        self.waited = false;
         self.invalidated = false;
         self.cleaned.clear();
         self.flushed.clear();
@@ -109,7 +112,9 @@ impl Maintenance {
                     invalidates: operation == CacheOperation::Civac,
                 });
             }
-            Event::InstructionCaches => self.fetches = Some((by, self.cleaned.clone())),
+            Event::InstructionCaches if self.waited => {
+                self.fetches = Some((by, self.cleaned.clone()));
+            }
             Event::Barrier(Barrier::DsbIsh) => self.complete(by),
             _ => {}
         }
@@ -126,6 +131,7 @@ impl Maintenance {
             self.fetched = fetched;
             self.invalidated = true;
         }
+        self.waited = true;
     }
 
     /// K1: cleaned and invalidated to the point of coherency.
@@ -217,7 +223,8 @@ mod tests {
         assert!(!fetched(&[clean, ic, ISH], false, false));
         assert!(!fetched(&[clean, ISH, ic], false, false));
         assert!(!fetched(&[clean, ISH], false, false));
-        assert!(fetched(&[ic, ISH], true, false));
+        assert!(fetched(&[ISH, ic, ISH], true, false));
+        assert!(!fetched(&[ic, ISH], true, false));
         assert!(!fetched(&[ISH], true, false));
         assert!(fetched(&[], true, true));
     }

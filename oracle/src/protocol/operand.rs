@@ -125,12 +125,31 @@ impl Encoding {
         };
         // BaseADDR is signed: bit 36 is that of no address which a table translates.
         let base = (field(0, 37) << 27).cast_signed() >> 27;
+        let ipa = base.cast_unsigned() << unit_bits;
         Operand {
             raw,
-            ipa: base.cast_unsigned() << unit_bits,
+            ipa,
             bytes: granules << granule_bits,
-            hint,
+            hint: self.based(hint, ipa),
         }
+    }
+
+    /// The hint of a range from `ipa` on, which is void where no leaf of its level begins:
+    /// which entries the range then covers is UNPREDICTABLE.
+    ///
+    /// DDI 0487 K.a: TLBI RIPAS2E1IS, TTL.
+    fn based(&self, hint: Hint, ipa: u64) -> Hint {
+        match hint {
+            Hint::Level(level) if !ipa.is_multiple_of(self.leaf_bytes(level)) => Hint::Reserved,
+            hint => hint,
+        }
+    }
+
+    /// Bytes that a leaf of a level maps.
+    fn leaf_bytes(&self, level: i8) -> u64 {
+        let page_bits = u32::from(self.granule.bits());
+        let levels = u32::from(3_i8.saturating_sub(level).unsigned_abs());
+        1 << (page_bits + levels * (page_bits - 3))
     }
 
     /// A leaf's level in a granule that is encoded as in TTL and TG.
@@ -233,6 +252,14 @@ mod tests {
         };
         assert_eq!(without.by_ipa(0b0111 << TTL_SHIFT).hint, Hint::Reserved);
         assert_eq!(without.by_ipa(1).hint, Hint::None);
+    }
+
+    #[test]
+    fn a_range_that_begins_inside_of_a_block_has_no_hint_of_the_blocks_level() {
+        // TG, TTL of level 2, and the base in pages.
+        let range = |base: u64| encoding(Granule::K4).range(1 << 46 | 2 << 37 | base).hint;
+        assert_eq!(range(512), Hint::Level(2));
+        assert_eq!(range(513), Hint::Reserved);
     }
 
     #[test]
