@@ -2,11 +2,11 @@
 //! given a reason for. Used by `.ci/coverage`.
 //!
 //! `cargo run -p fuzz --example uncovered -- LCOV`: LCOV is what `llvm-cov export
-//! --format=lcov` writes. Reasons stand in `corpora/uncovered.txt`, a line each: a file
-//! below `hyp/src`, the text of the source line, and why fuzzing cannot reach it, with
-//! ` | ` between them. A reason that nothing needs any more is an error too.
+//! --format=lcov` writes. Reasons stand in `corpora/uncovered.txt`, one for each block of
+//! lines without a reached one between them: a file below `hyp/src`, the text of the
+//! block's first line, and why fuzzing does not reach it, with ` | ` between them. A
+//! reason that nothing needs any more is told.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,12 +14,13 @@ use std::process::ExitCode;
 const SOURCES: &str = "hyp/src";
 const REASONS: &str = "corpora/uncovered.txt";
 
-/// A line that was not reached.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Line {
+/// Lines in a row that were not reached.
+struct Block {
     file: String,
+    /// Number and text of the first.
     number: usize,
     text: String,
+    lines: usize,
 }
 
 struct Reason {
@@ -46,40 +47,40 @@ fn main() -> ExitCode {
 fn report(lcov: &Path) -> Result<bool, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let reasons = reasons(&read(&root.join(REASONS))?)?;
-    let (reached, missed) = lines(&read(lcov)?, &root)?;
+    let (reached, missed) = blocks(&read(lcov)?, &root)?;
     if reached == 0 {
         return Err(format!(
             "no line of {SOURCES} was reached: is this the right file?"
         ));
     }
     let explains =
-        |reason: &Reason, line: &Line| reason.file == line.file && reason.text == line.text;
-    let unexplained: Vec<_> = missed
-        .iter()
-        .filter(|line| !reasons.iter().any(|reason| explains(reason, line)))
-        .collect();
-    let stale: Vec<_> = reasons
-        .iter()
-        .filter(|reason| !missed.iter().any(|line| explains(reason, line)))
-        .collect();
-    for line in &unexplained {
-        println!(
-            "{SOURCES}/{}:{}: not reached: {}",
-            line.file, line.number, line.text
-        );
+        |reason: &Reason, block: &Block| reason.file == block.file && reason.text == block.text;
+    let is_explained = |block: &&Block| reasons.iter().any(|reason| explains(reason, block));
+    let (explained, unexplained): (Vec<_>, Vec<_>) = missed.iter().partition(is_explained);
+    for block in &unexplained {
+        let Block {
+            file,
+            number,
+            text,
+            lines,
+        } = block;
+        println!("{SOURCES}/{file}:{number}: {lines} lines not reached: {text}");
     }
-    for reason in &stale {
-        println!(
-            "{REASONS}: reached, or gone: {}: {}",
-            reason.file, reason.text
-        );
+    for reason in &reasons {
+        if !missed.iter().any(|block| explains(reason, block)) {
+            println!(
+                "{REASONS}: reached this time, or gone: {}: {}",
+                reason.file, reason.text
+            );
+        }
     }
+    let count = |blocks: &[&Block]| blocks.iter().map(|block| block.lines).sum::<usize>();
     println!(
-        "{reached} lines of {SOURCES} reached; {} not, of which {} without a reason",
-        missed.len(),
-        unexplained.len()
+        "{reached} lines of {SOURCES} reached; {} not, with a reason; {} not, without one",
+        count(&explained),
+        count(&unexplained)
     );
-    Ok(unexplained.is_empty() && stale.is_empty())
+    Ok(unexplained.is_empty())
 }
 
 fn read(path: &Path) -> Result<String, String> {
@@ -102,31 +103,38 @@ fn reasons(text: &str) -> Result<Vec<Reason>, String> {
 }
 
 /// How many lines of `hyp` were reached, and those that were not.
-fn lines(lcov: &str, root: &Path) -> Result<(usize, BTreeSet<Line>), String> {
+fn blocks(lcov: &str, root: &Path) -> Result<(usize, Vec<Block>), String> {
     let sources = root.join(SOURCES);
     let sources = sources
         .canonicalize()
         .map_err(|error| format!("{}: {error}", sources.display()))?;
     let mut reached = 0;
-    let mut missed = BTreeSet::new();
+    let mut missed: Vec<Block> = Vec::new();
+    let mut in_block = false;
     let mut current: Option<(String, Vec<String>)> = None;
     for record in lcov.lines() {
         if let Some(path) = record.strip_prefix("SF:") {
             current = source(&PathBuf::from(path), &sources)?;
+            in_block = false;
         } else if let (Some(data), Some((file, text))) = (record.strip_prefix("DA:"), &current) {
             let (number, count) = data_line(data).ok_or_else(|| format!("not lcov: {record}"))?;
-            let line = number.checked_sub(1).and_then(|index| text.get(index));
-            match line {
-                Some(_) if count > 0 => reached += 1,
-                Some(line) => {
-                    missed.insert(Line {
-                        file: file.clone(),
-                        number,
-                        text: line.trim().to_owned(),
-                    });
-                }
-                None => return Err(format!("{file} has no line {number}: it has changed since")),
+            if count > 0 {
+                reached += 1;
+                in_block = false;
+                continue;
             }
+            let line = number.checked_sub(1).and_then(|index| text.get(index));
+            let line = line.ok_or_else(|| format!("{file} has no line {number} any more"))?;
+            match missed.last_mut().filter(|_| in_block) {
+                Some(block) => block.lines += 1,
+                None => missed.push(Block {
+                    file: file.clone(),
+                    number,
+                    text: line.trim().to_owned(),
+                    lines: 1,
+                }),
+            }
+            in_block = true;
         }
     }
     Ok((reached, missed))

@@ -149,7 +149,7 @@ impl Comparison<'_, '_> {
             return Err(astray(stray));
         }
         // A failure to come is the environment's: nobody is asked for anything.
-        let Some(asked) = translate::operation(operation) else {
+        let Some(asked) = translate::operation(operation, self.machine.features.vmid16) else {
             return Ok(Answer {
                 outcome,
                 access: None,
@@ -199,7 +199,9 @@ impl Comparison<'_, '_> {
         let memory = self.session.memory();
         let mut verdict = self.judge.explain(finding, index, &text, memory);
         verdict.machine_line = Some(Text(self.machine).to_string());
-        let asked = guilty.and_then(|(_, operation)| translate::operation(operation));
+        let asked = guilty.and_then(|(_, operation)| {
+            translate::operation(operation, self.machine.features.vmid16)
+        });
         verdict.guilty = asked.map(|operation| Guilty {
             index,
             text,

@@ -93,15 +93,15 @@ fn span(window: Window) -> operation::Span {
 }
 
 /// An operation of the contract; `None` for a failing allocation, which asks
-/// nothing of the subject.
+/// nothing of the subject. VMIDs have 16 bits where they are `wide`.
 #[must_use]
-pub fn operation(operation: &Operation) -> Option<operation::Operation> {
+pub fn operation(operation: &Operation, wide: bool) -> Option<operation::Operation> {
     use operation::Operation as Asked;
     let vm = operation.vm()?.index();
     Some(match *operation {
         Operation::Create { vm: of } => Asked::Create {
             vm,
-            vmid: of.vmid(),
+            vmid: of.vmid(wide),
         },
         Operation::Map {
             ipa,
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn a_vm_has_its_index_and_its_vmid() {
         let vm = Vm::new(3).expect("there are four VMs");
-        let created = operation(&Operation::Create { vm });
+        let created = operation(&Operation::Create { vm }, false);
         assert_eq!(
             created,
             Some(operation::Operation::Create { vm: 3, vmid: 4 })
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_failing_allocation_is_no_operation_of_the_contract() {
-        assert_eq!(operation(&Operation::Fail { after: 1 }), None);
+        assert_eq!(operation(&Operation::Fail { after: 1 }, false), None);
     }
 
     #[test]

@@ -75,8 +75,8 @@ impl core::fmt::Display for BudgetExceeded {
 
 impl core::error::Error for BudgetExceeded {}
 
-/// The budget of [`ranges`] in descriptors: 16 GiB in 4 KiB pages, in full tables.
-pub const BUDGET: u64 = 1 << 22;
+/// The budget of [`ranges`] in descriptors: 1024 full tables of the 64K granule.
+pub const BUDGET: u64 = 1 << 23;
 
 /// All maximal ranges in ascending order, with a budget of [`BUDGET`] descriptors.
 ///

@@ -227,7 +227,8 @@ impl<P: Testbed, L: Log> Driver<'_, '_, P, L> {
 
     fn create(&mut self, vm: Vm) -> Outcome {
         let configuration = &self.lab.configuration;
-        let vmid = Vmid::new(vm.vmid()).expect("VMIDs of a sequence are 1 to 4");
+        let vmid = Vmid::new(vm.vmid(configuration.features.vmid16))
+            .expect("no VM of a sequence has VMID 0");
         let guest = &self.vms[vm.index()];
         created(guest.create(&mut self.cpu, configuration, vmid, &self.lab.denied))
     }

@@ -3,7 +3,7 @@
 /// Number of VMs that a sequence can name: `a` to `d`.
 pub const VMS: usize = 4;
 
-/// A VM of the sequence: an index below `VMS`. Its VMID is the index plus one.
+/// A VM of the sequence: an index below `VMS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Vm(u8);
 
@@ -27,10 +27,13 @@ impl Vm {
         self.0 as usize
     }
 
-    /// VMID under which the VM's translations are tagged.
+    /// VMID under which the VM's translations are tagged: the index plus one, or with
+    /// VMIDs of 16 bits (`wide`) that number in the high byte, and all VMs alike in the
+    /// low one.
     #[must_use]
-    pub const fn vmid(self) -> u16 {
-        self.0 as u16 + 1
+    pub const fn vmid(self, wide: bool) -> u16 {
+        let number = self.0 as u16 + 1;
+        if wide { number << 8 | 1 } else { number }
     }
 
     /// Its name in text: `a` to `d`.

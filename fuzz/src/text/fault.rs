@@ -36,6 +36,8 @@ pub enum Misplaced {
     NoPage(u64),
     /// It ends behind physical memory, of so many bits.
     BehindMemory(u8),
+    /// It ends behind 48 bits, which only 52-bit addresses name.
+    BehindTables,
     /// It overlaps the hypervisor's memory.
     OnHypervisor,
     /// It overlaps the pool, which is here.
@@ -46,17 +48,19 @@ impl MachineFault {
     /// What `check` found wrong with this machine.
     pub(super) fn of(machine: &Machine, error: MachineError) -> MachineFault {
         let pool = machine.pool_window();
-        let place = |key, window| MachineFault::Place {
+        let place = |key, window, last| MachineFault::Place {
             key,
             window,
-            reason: reason(machine, window).unwrap_or(Misplaced::OnPool(pool)),
+            reason: reason(machine, window).unwrap_or(last),
         };
         match error {
             MachineError::Bbm(level) => MachineFault::Bbm(level),
             MachineError::PaBits(bits) => MachineFault::PaBits(bits),
             MachineError::PoolPages(pages) => MachineFault::PoolPages(pages),
-            MachineError::PoolPlace(_) => place("pool", pool),
-            MachineError::MemoryPlace(_) => place("memory", machine.memory),
+            MachineError::PoolPlace(_) => place("pool", pool, Misplaced::BehindTables),
+            MachineError::MemoryPlace(_) => {
+                place("memory", machine.memory, Misplaced::OnPool(pool))
+            }
         }
     }
 
@@ -124,6 +128,11 @@ impl Display for Misplaced {
                     1_u64 << bits
                 )
             }
+            Misplaced::BehindTables => write!(
+                f,
+                "and tables above {:#x} take granule=64K or features=ds",
+                1_u64 << 48
+            ),
             Misplaced::OnHypervisor => {
                 write!(f, "on the hypervisor's memory, {}", Bounds(HYPERVISOR))
             }
@@ -148,7 +157,7 @@ mod tests {
     use crate::text::parse;
 
     /// Machine lines, each with the column of its error and what it says.
-    const REFUSED: [(&str, usize, &str); 13] = [
+    const REFUSED: [(&str, usize, &str); 14] = [
         (
             "machine ipa=40 pa=41",
             16,
@@ -178,6 +187,11 @@ mod tests {
             "machine ipa=40 features=bbm2+bbm1",
             16,
             "bbm3 is not a level of FEAT_BBM (0, 1, 2)",
+        ),
+        (
+            "machine pa=52 pool=0xfffffffff000+2",
+            15,
+            "pool= is 0xfffffffff000 to 0x1000000001000, and tables above 0x1000000000000 take granule=64K or features=ds",
         ),
         (
             "machine pool=0x47fff000+1",

@@ -19,7 +19,6 @@ pub use format::Format;
 use crate::geometry::Level;
 use attributes::{
     ACCESS_FLAG, CONTIGUOUS, DBM, MEM_ATTR_TYPE, S2AP_WRITE, SOFTWARE, SOFTWARE_SHIFT,
-    software_field,
 };
 use core::num::NonZeroU8;
 
@@ -250,16 +249,6 @@ impl Descriptor {
     pub const fn software(self) -> u8 {
         // Four bits, by the mask.
         ((self.0 & SOFTWARE) >> SOFTWARE_SHIFT).to_le_bytes()[0]
-    }
-
-    /// With these bits for software, or `None` if they are more than 4.
-    #[inline]
-    #[must_use]
-    pub const fn with_software(self, software: u8) -> Option<Descriptor> {
-        match software_field(software) {
-            Some(field) => Some(Descriptor(self.0 & !SOFTWARE | field)),
-            None => None,
-        }
     }
 
     /// Whether it carries the contiguous hint.

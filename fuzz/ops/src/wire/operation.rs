@@ -184,8 +184,8 @@ fn plain(tag: u8, vm: Vm) -> [u8; OPERATION_BYTES] {
 
 fn record(tag: u8, vm: Vm, details: [u8; 2], words: [u64; 3]) -> [u8; OPERATION_BYTES] {
     let mut bytes = [0; OPERATION_BYTES];
-    // The VM's VMID is its index plus one, and the index is below 4.
-    put(&mut bytes, 0, [tag, vm.vmid().to_le_bytes()[0] - 1]);
+    // A narrow VMID is the index plus one, and the index is below 4.
+    put(&mut bytes, 0, [tag, vm.vmid(false).to_le_bytes()[0] - 1]);
     put(&mut bytes, 2, details);
     put(&mut bytes, 8, words[0].to_le_bytes());
     put(&mut bytes, 16, words[1].to_le_bytes());

@@ -140,6 +140,9 @@ pub(super) fn build(u: &mut Unstructured<'_>, scene: &Scene, vm: Vm) -> Result<O
     })
 }
 
+/// More pages than any generated machine's page cache holds.
+const SURELY_CACHED: u64 = 64;
+
 /// The operation, or what is left of one that would write too many leaves: a map gets
 /// blocks where it had pages, its PA moved to where blocks fit, or else only a few
 /// pages; an annotation gets shorter. Ranges that leave the IPA space are refused
@@ -180,7 +183,12 @@ pub(crate) fn affordable(
         }
         Operation::Build {
             level, pages_only, ..
-        } => *pages_only &= shape.leaves_below(*level, true) <= most,
+        } => {
+            let leaves = shape.leaves_below(*level, true);
+            // Where the cache holds fewer pages than tables are needed, nothing is written.
+            let is_refused = leaves / (shape.page() / 8) > SURELY_CACHED;
+            *pages_only &= leaves <= most || is_refused;
+        }
         _ => {}
     }
     Ok(operation)
