@@ -80,7 +80,7 @@ fn hyp_page(pa: u64) -> u64 {
 fn mapped_hyp() -> Session {
     let mut session = created_hyp();
     session.step(READ, Outcome::Done, &load_hyp()).unwrap();
-    let events = with(&map_two_pages(), 8, store(L3, 0, hyp_page(GUEST)));
+    let events = with(&map_two_own_pages(), 8, store(L3, 0, hyp_page(GUEST)));
     let events = with(&events, 9, store(L3 + 8, 0, hyp_page(GUEST + PAGE)));
     session.step_as_is(MAP, Outcome::Done, &events).unwrap();
     session
@@ -258,7 +258,7 @@ fn hyp_mode_names_addresses_not_page_numbers() {
 #[test]
 fn hyp_modes_live_entries_stay() {
     let twice = [store(L3, hyp_page(GUEST), 0), ISHST];
-    let again = [store(L3, 0, hyp_page(GUEST)), ISHST];
+    let again = [store(L3, 0, hyp_page(GUEST)), ISHST, ISB];
     let tlbi = Event::Tlbi {
         operation: Tlbi::Alle2is,
         operand: 0,

@@ -69,7 +69,7 @@ fn loaded_own() -> Session {
 
 /// The events of a map of two pages.
 fn map_own_with(leaves: [u64; 2]) -> Vec<Event> {
-    let events = map_two_pages();
+    let events = map_two_own_pages();
     let events = with(&events, 8, store(L3, 0, leaves[0]));
     with(&events, 9, store(L3 + 8, 0, leaves[1]))
 }
@@ -264,7 +264,7 @@ fn map_third(meanwhile: &[Event]) -> Result<Judged, Finding> {
     let operation = map(2 * PAGE, GUEST + 2 * PAGE, PAGE);
     let mut events = top_up(&[POOL + 6 * PAGE, POOL + 7 * PAGE]);
     events.extend(meanwhile);
-    events.extend([store(L3 + 16, 0, own_page(GUEST + 2 * PAGE)), ISHST]);
+    events.extend([store(L3 + 16, 0, own_page(GUEST + 2 * PAGE)), ISHST, ISB]);
     mapped_own().step_as_is(operation, Outcome::Done, &events)
 }
 
@@ -273,7 +273,7 @@ fn remake_second() -> Vec<Event> {
     let second = own_page(GUEST + PAGE);
     let mut events = vec![store(L3 + 8, second, 0)];
     events.extend(invalidate_own(PAGE));
-    events.extend([store(L3 + 8, 0, second), ISHST]);
+    events.extend([store(L3 + 8, 0, second), ISHST, ISB]);
     events
 }
 
@@ -320,7 +320,7 @@ fn with_block() -> Session {
     let mut session = loaded_own();
     let mut events = top_up(&[L2, L3, SPARE, SPARE_2]);
     events.extend([zero(L2), release_store(ROOT, 0, table(L2))]);
-    events.extend([store(L2 + 8, 0, own_page(GUEST) & !0b10), ISHST]);
+    events.extend([store(L2 + 8, 0, own_page(GUEST) & !0b10), ISHST, ISB]);
     let operation = map(2 << 20, GUEST, 2 << 20);
     session
         .step_as_is(operation, Outcome::Done, &events)
@@ -495,7 +495,7 @@ fn the_hypervisor_maps_its_own_memory() {
     let mut events = top_up(&[L2, L3, SPARE, SPARE_2]);
     events.extend([clean, ISH, Event::InstructionCaches, ISH, zero(L2)]);
     events.push(release_store(ROOT + 8, 0, table(L2)));
-    events.extend([store(L2, 0, own_code(CODE) & !0b10), ISHST]);
+    events.extend([store(L2, 0, own_code(CODE) & !0b10), ISHST, ISB]);
     session
         .step_as_is(own(CODE, BLOCK, false), Outcome::Done, &events)
         .unwrap();
@@ -504,7 +504,7 @@ fn the_hypervisor_maps_its_own_memory() {
         let block = own_page(CODE + index * BLOCK) & !0b10;
         events.push(store(L2 + 8 * index, 0, block));
     }
-    events.push(ISHST);
+    events.extend([ISHST, ISB]);
     let data = own(CODE + BLOCK, 63 * BLOCK, true);
     session.step_as_is(data, Outcome::Done, &events).unwrap();
     session.step(READ, Outcome::Done, &load_own()).unwrap();

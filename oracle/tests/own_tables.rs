@@ -15,8 +15,8 @@ use oracle::verdict::{Class, Finding};
 use trace::machines::with_hints;
 use trace::{
     CHANGE, GUEST, ISB, ISH, ISHST, L2, L3, PAGE, POOL, ROOT, VMALLE1, VMALLS12, allocate,
-    assert_found, block, map_two_pages, page, release, release_store, run, run_as, store, table,
-    top_up, with, without, zero,
+    assert_found, block, map_two_own_pages, page, release, release_store, run, run_as, store,
+    table, top_up, with, without, zero,
 };
 
 /// 39 bits of VA: the root is one table of level 1. RES1 bits 31 and 23.
@@ -81,7 +81,7 @@ fn mapped_in(regime: Regime) -> Observer {
         ISB,
     ];
     run(&mut observer, Work::Other, &load).unwrap();
-    run(&mut observer, CHANGE, &map_two_pages()).unwrap();
+    run(&mut observer, CHANGE, &map_two_own_pages()).unwrap();
     observer
 }
 
@@ -178,7 +178,7 @@ fn an_entry_changes_to_invalid_alone() {
 #[test]
 fn a_new_value_waits_for_the_invalidation() {
     let mut events = unmap(by_va(1));
-    events.extend([store(L3 + 8, 0, page(GUEST + 2 * PAGE)), ISHST]);
+    events.extend([store(L3 + 8, 0, page(GUEST + 2 * PAGE)), ISHST, ISB]);
     change(&events).unwrap();
     for missing in [1, 2, 3] {
         let early = change(&without(&events, missing));
@@ -210,13 +210,30 @@ fn tables_are_linked_as_a_guests_are() {
         zero(trace::SPARE),
         release_store(L2 + 8, 0, table(trace::SPARE)),
         ISHST,
+        ISB,
     ];
     change(&events).unwrap();
     let plain = with(&events, 1, store(L2 + 8, 0, table(trace::SPARE)));
     assert_found(change(&plain), Class::Barrier, "G5");
-    let block = [store(L2 + 8, 0, block(0x8000_0000)), ISHST];
+    let block = [store(L2 + 8, 0, block(0x8000_0000)), ISHST, ISB];
     change(&block).unwrap();
     assert_found(change(&block[..1]), Class::Barrier, "G7");
+}
+
+#[test]
+fn an_isb_follows_what_is_published() {
+    for regime in [Regime::El2, Regime::Aarch32Hyp] {
+        for barrier in [ISHST, ISH] {
+            let good = [store(L2 + 8, 0, block(0x8000_0000)), barrier, ISB];
+            change_in(regime, &good).unwrap();
+            let bad = change_in(regime, &good[..2]);
+            assert_found(bad, Class::Barrier, "E6");
+            let early = [good[0], ISB, barrier];
+            assert_found(change_in(regime, &early), Class::Barrier, "E6");
+        }
+    }
+    let needless = mapped_in(Regime::El2).protocol.needless();
+    assert_eq!(needless, Needless::default());
 }
 
 /// Free of the tables.

@@ -24,6 +24,8 @@ pub(super) struct Cpu {
     pub(super) has_invalidated: bool,
     /// How far it is with its invalidations, where its own TLB counts (E6).
     pub(super) own_tlb: OwnTlb,
+    /// A `DSB` published descriptors that it translates by itself, and no `ISB` followed.
+    pub(super) own_published: bool,
 }
 
 /// What a CPU wrote to its registers last, or 0.

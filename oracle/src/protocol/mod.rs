@@ -61,7 +61,8 @@ pub struct Needless {
     /// `TLBI`s that covered nothing that was still to be covered.
     pub invalidations: u64,
     /// `DSB`s with no store, invalidation or clean of their CPU before them that they
-    /// order, and `ISB`s with no register write or invalidation.
+    /// order, and `ISB`s with no register write or invalidation, and no published
+    /// descriptor of the hypervisor's own.
     pub barriers: u64,
 }
 
@@ -293,6 +294,10 @@ impl Protocol {
             let what = "no ISB follows the DSB ISH that completes the last TLBI";
             return Err(Finding::new(Class::Barrier, "E6", what.into()));
         }
+        if self.cpus.iter().any(|cpu| cpu.own_published) {
+            let what = "no ISB follows the DSB that publishes the last descriptor";
+            return Err(Finding::new(Class::Barrier, "E6", what.into()));
+        }
         if let Some((at, place)) = self.cpus.iter().find_map(|cpu| cpu.unpublished) {
             let what = format!("no DSB ISHST or DSB ISH follows the store to {at:#x}");
             let finding = Finding::new(Class::Barrier, "G7", what);
@@ -342,9 +347,10 @@ impl Protocol {
     }
 
     fn barrier(&mut self, by: u8, barrier: Barrier, tables: &Tables) -> Result<(), Finding> {
+        let own_regime = self.is_hypervisors_own();
         let cpu = self.cpus.get(by);
         let useful = match barrier {
-            Barrier::Isb => cpu.unsynchronized || cpu.has_invalidated,
+            Barrier::Isb => cpu.unsynchronized || cpu.has_invalidated || cpu.own_published,
             Barrier::DsbIshst => cpu.has_stored,
             Barrier::DsbIsh => cpu.has_stored || cpu.has_maintained,
         };
@@ -352,12 +358,14 @@ impl Protocol {
         if barrier == Barrier::Isb {
             cpu.unsynchronized = false;
             cpu.has_invalidated = false;
+            cpu.own_published = false;
             if cpu.own_tlb == OwnTlb::Completed {
                 cpu.own_tlb = OwnTlb::Clean;
             }
             return Ok(());
         }
         cpu.barrier = self.now;
+        cpu.own_published |= own_regime && cpu.unpublished.is_some();
         cpu.unpublished = None;
         cpu.has_stored = false;
         if barrier == Barrier::DsbIsh {

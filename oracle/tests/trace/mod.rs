@@ -226,6 +226,13 @@ pub fn map_two_pages() -> Vec<Event> {
     events
 }
 
+/// The same in tables of the hypervisor's own, where an `ISB` follows (E6).
+pub fn map_two_own_pages() -> Vec<Event> {
+    let mut events = map_two_pages();
+    events.push(ISB);
+    events
+}
+
 /// The events of an operation that answers `outcome`, with what a map owes to the caches
 /// before its first store (K1, K2).
 pub fn maintained(operation: &Operation, outcome: Outcome, events: &[Event]) -> Vec<Event> {
