@@ -223,6 +223,14 @@ fn wrapped_qemu(place: &Place) -> PathBuf {
     place.qemu(VERSION, &body)
 }
 
+/// Lets `other`, which executes its arguments, execute what `runner` would.
+fn run_by(other: &mut Command, runner: &Command) {
+    other.arg(runner.get_program()).args(runner.get_args());
+    for (name, value) in runner.get_envs() {
+        other.env(name, value.unwrap_or_default());
+    }
+}
+
 #[test]
 fn signals_end_runner_and_qemu_behind_a_wrapper() {
     let codes = [
@@ -234,7 +242,11 @@ fn signals_end_runner_and_qemu_behind_a_wrapper() {
     for (signal, code) in codes {
         let place = Place::new();
         let qemu = wrapped_qemu(&place);
-        let mut runner = place.runner(&qemu).stdout(Stdio::null()).spawn().unwrap();
+        // Whoever runs the tests may ignore signals, as `nohup` does.
+        let mut runner = Command::new("env");
+        runner.arg("--default-signal=INT,TERM,HUP");
+        run_by(&mut runner, &place.runner(&qemu));
+        let mut runner = runner.stdout(Stdio::null()).spawn().unwrap();
         let (leader, child) = (place.process("leader"), place.process("child"));
         kill(Pid::from_raw(runner.id() as i32), signal).unwrap();
         assert_eq!(runner.wait().unwrap().code(), code, "{signal}");
@@ -251,10 +263,7 @@ fn a_signal_that_was_ignored_ends_nothing() {
     // As `nohup` does.
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]);
-    shell.arg(runner.get_program()).args(runner.get_args());
-    for (name, value) in runner.get_envs() {
-        shell.env(name, value.unwrap_or_default());
-    }
+    run_by(&mut shell, &runner);
     let mut runner = shell.stdout(Stdio::null()).spawn().unwrap();
     let (leader, child) = (place.process("leader"), place.process("child"));
     let signal = |signal| kill(Pid::from_raw(runner.id() as i32), signal).unwrap();
