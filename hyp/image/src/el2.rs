@@ -97,10 +97,10 @@ fn run(access: &Access, what: u64, tables: Tables) -> Frame {
         elr: 0,
         par: 0,
     };
-    // SAFETY: `frame` is whole and outlives the call, and the registers are put back. The
-    // runner asks for this only where the tables, as they are, map the routine, and for
-    // accesses only where they lead into the sequence's window or fault. Interrupts are
-    // masked at EL2.
+    // The runner asks for this only where the tables, as they are, map the routine, and for
+    // accesses only where they lead into the sequence's window or fault.
+    // SAFETY: so the routine runs to its end, and reaches nothing of Rust's but `frame`,
+    // which is whole and outlives the call. Interrupts are masked, registers put back.
     unsafe { image_el2_probe(&raw mut frame) }
     frame
 }

@@ -110,10 +110,10 @@ fn set_up_el1(stub_ipa: u64) {
 /// Runs the guest until it comes back or its time is over.
 fn run(frame: &mut Frame) -> Exit {
     for _ in 0..PERIODS {
-        // SAFETY: `frame` is whole and outlives the call. The guest reaches what
-        // its Stage-2 tables give it; since a subject's tables may be wrong, the
-        // runner asks only for accesses that they, as they are, lead into guest
-        // memory.
+        // A subject's tables may be wrong: the runner asks only for accesses that they, as
+        // they are, lead into guest memory.
+        // SAFETY: so the guest reaches nothing of Rust's, and `frame` is whole and
+        // outlives the call.
         let exit = Exit::from_number(unsafe { image_guest_enter(frame) });
         if exit != Exit::Interrupt {
             return exit;

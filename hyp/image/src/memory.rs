@@ -58,10 +58,10 @@ pub(crate) fn window(window: Window) -> &'static [AtomicU64] {
 
 #[inline]
 fn words(window: Window) -> &'static [AtomicU64] {
-    // SAFETY: called with the two constants above. Both are RAM that `tables` maps
-    // readable and writable at its physical address, aligned, and apart from the
-    // image, so that no Rust object lives there; everybody on this side accesses
-    // it as atomics.
+    // The two constants above are RAM, aligned, and apart from the image, so that no Rust
+    // object lives there.
+    // SAFETY: called with these only, which `tables` maps readable and writable at their
+    // physical addresses; everybody on this side accesses them as atomics.
     unsafe {
         core::slice::from_raw_parts(window.base as *const AtomicU64, to_usize(window.bytes / 8))
     }

@@ -169,10 +169,10 @@ fn turn_on() {
     // PARange and PS have the same encoding; 6 is for 52-bit descriptors, which
     // these are not.
     let ps = (read!("id_aa64mmfr0_el1") & 0xf).min(5);
+    // Nothing has been cacheable yet: the caches hold no line older than these stores.
     // SAFETY: the tables map the code that runs, its stack and its data to where
     // they are with the rights they need, and nothing was in the TLB of this regime
-    // that differs. The caches hold no line older than these stores: nothing has
-    // been cacheable yet.
+    // that differs.
     unsafe {
         write!("mair_el2", MAIR);
         write!("tcr_el2", TCR | ps << 16);
